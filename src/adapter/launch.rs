@@ -2,14 +2,13 @@
 //! started again after it has ended, and ends with the run. Does not know what the service is asked.
 
 use super::http::Url;
-use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, hear, last_word};
+use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, ended, hear, last_word};
 use super::restarts::Restarts;
 use super::spawned::Spawns;
 use super::{Stop, Stopper, Urgency, contract};
 use crate::event::{Cause, Failure, Outcome};
 use crate::value::words;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -98,14 +97,15 @@ impl Launch {
         let started = started.await.map_err(|error| self.program.not_started(&error))?;
         spawns.tell(started.process.as_ref(), true);
         let (stopper, stop) = Stop::new();
-        let (ending, ended) = watch::channel(None);
+        let (ending, over) = watch::channel(None);
         let log = Arc::new(Mutex::new(Tail::new(LOG)));
         let own = log.clone();
         tokio::spawn(async move {
             let status = attend(started, stop, &own).await;
-            ending.send_replace(Some(end(status, &lock(&own).text())));
+            let end = format!("the service {}{}", ended(status).1, last_word(&lock(&own).text()));
+            ending.send_replace(Some(end));
         });
-        Ok(Running { port: address.port(), stopper, ended, log, ready: watch::channel(false).0 })
+        Ok(Running { port: address.port(), stopper, ended: over, log, ready: watch::channel(false).0 })
     }
 
     /// Ends the program, at once if `stop` requests it.
@@ -226,14 +226,4 @@ async fn attend(started: Started, mut stop: Stop, log: &Mutex<Tail>) -> std::io:
 
 fn lock(log: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What happened to the program, as a sentence.
-fn end(status: std::io::Result<ExitStatus>, log: &str) -> String {
-    let end = match status.map(|status| (status.code(), status.signal())) {
-        Ok((Some(code), _)) => format!("exited with {code}"),
-        Ok((None, signal)) => format!("was ended by signal {}", signal.unwrap_or(0)),
-        Err(error) => format!("cannot be waited for: {error}"),
-    };
-    format!("the service {end}{}", last_word(log))
 }

@@ -1,7 +1,7 @@
 //! Runs the command that informs people who have to act. It is not an agent: nothing depends on its answer.
 
 use super::Stop;
-use super::program::{LINGER, Program, Started, Tail, hear, last_word};
+use super::program::{LINGER, Program, Started, Tail, ended, hear, last_word};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
@@ -51,14 +51,7 @@ pub async fn notify(program: &Program, run: &str, facts: String) -> Result<(), S
     tree.end(Duration::from_secs(1), &mut stop).await;
     match status {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => {
-            let how = match status.code() {
-                Some(code) => format!("exited with {code}"),
-                None => "was ended by a signal".to_owned(),
-            };
-            Err(format!("{how}{}", last_word(&log.text())))
-        }
-        Ok(Err(error)) => Err(format!("lost track of it: {error}")),
+        Ok(status) => Err(format!("{}{}", ended(status).1, last_word(&log.text()))),
         Err(_) => Err(format!("took longer than {} s", PATIENCE.as_secs())),
     }
 }

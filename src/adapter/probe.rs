@@ -7,14 +7,13 @@ use super::http::{self, Client, HeaderName, HeaderValue, Url};
 use super::launch::Launch;
 use super::mcp::{Mcp, StepInputs};
 use super::model::{self, Protocol};
-use super::program::{LINGER, LOG, Program, Start, Started, Tail, hear, last_word};
+use super::program::{LINGER, LOG, Program, Start, Started, Tail, ended, hear, last_word};
 use super::spawned::Spawns;
 use super::worker::message::{self, Message};
 use super::{Adapter, Stop, Urgency, contract};
 use crate::event::Failure;
 use crate::value::words;
 use reqwest::Method;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -140,25 +139,21 @@ async fn worker(program: &Program) -> Presence {
     let (mut log, mut out) = (Tail::new(LOG), Start::new(LOG));
     // Waiting would close its input.
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let ended = async {
+    let waited = async {
         let (hears, reads) = (hear(stderr, |chunk| log.take(chunk)), hear(stdout, |chunk| out.take(chunk)));
         tokio::join!(child.wait(), hears, reads).0
     };
-    let ended = tokio::time::timeout(STAYS, ended).await;
+    let waited = tokio::time::timeout(STAYS, waited).await;
     drop(stdin);
     tree.end(LINGER, &mut Stop::new().1).await;
-    match ended {
+    match waited {
         Err(_) => match unasked(&out.bytes) {
             Some(why) => Presence::missing(why, "let it print its log to standard error"),
             None => Presence::there("stays"),
         },
         Ok(status) => {
-            let end = match status.map(|status| (status.code(), status.signal())) {
-                Ok((Some(code), _)) => format!("it exited with {code}"),
-                Ok((None, signal)) => format!("it was ended by signal {}", signal.unwrap_or(0)),
-                Err(error) => error.to_string(),
-            };
-            let what = format!("{end} instead of waiting for calls{}", last_word(&log.text()));
+            let (end, why) = (ended(status).1, last_word(&log.text()));
+            let what = format!("it {end} instead of waiting for calls{why}");
             Presence::missing(what, "test it: orderflow agents --check -- and its command")
         }
     }

@@ -1,7 +1,7 @@
 //! An agent that is a program: started for every attempt, inputs on its standard input, answer on its standard output,
 //! log on its standard error. Never runs through a shell; inputs are never on the command line.
 
-use super::program::{GRACE, LINGER, LOG, Program, Start, Started, Tail, aside, hear, last_word};
+use super::program::{GRACE, LINGER, LOG, Program, Start, Started, Tail, aside, ended, hear, last_word};
 use super::tree::Tree;
 use super::variables::{self, Variables};
 use super::{Adapter, Call, Ending, Stop, Urgency, contract};
@@ -12,7 +12,6 @@ use rustix::process::Signal;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -167,17 +166,14 @@ fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer
     let Ended { status, stopped, answer, log } = ended;
     let log = log.text();
     let mut result = match (status, said(call, answer, file)) {
-        (Err(error), _) => {
-            let message = format!("lost track of the program: {error}");
-            Err(contract::failure(Cause::Protocol, message, Outcome::Unknown, true))
-        }
+        (Err(error), _) => Err(exited(Err(error), stopped, "")),
         (Ok(status), Ok(text)) if status.success() => contract::done(&call.outputs, &text),
         (Ok(status), Err(failure)) if status.success() => Err(failure),
         (Ok(status), text) => {
             let again = status.code() != Some(BAD_INPUT);
             // The folder of the run's programs is removed: it would hide the actual reason.
             let folder = format!("{}/", call.scratch.display());
-            let other = || exited(status, stopped, &log.replace(&folder, ""));
+            let other = || exited(Ok(status), stopped, &log.replace(&folder, ""));
             let text = text.unwrap_or_default();
             Err(contract::refused_or(&call.outputs, &text, again, Outcome::Failed, other))
         }
@@ -200,22 +196,15 @@ fn said(call: &Call, answer: Start, file: Option<io::Result<Vec<u8>>>) -> Result
 }
 
 /// The failure for a program without an answer, by how it ended.
-fn exited(status: ExitStatus, stopped: bool, log: &str) -> Box<Failure> {
-    let (cause, message, outcome, retryable) = match (status.code(), status.signal()) {
-        (Some(code @ BAD_INPUT), _) => {
-            (Cause::Exit(code), format!("exited with {code} (bad input)"), Outcome::Failed, false)
-        }
-        (Some(code @ TRY_AGAIN), _) => {
-            (Cause::Exit(code), format!("exited with {code} (try again)"), Outcome::Failed, true)
-        }
-        (Some(code), _) => (Cause::Exit(code), format!("exited with {code}"), Outcome::Unknown, true),
-        (None, number) => {
-            let number = number.unwrap_or(0);
-            (Cause::Signal(number), format!("ended by signal {number}"), Outcome::Unknown, true)
-        }
+fn exited(status: io::Result<ExitStatus>, stopped: bool, log: &str) -> Box<Failure> {
+    let (cause, end) = ended(status);
+    let (meaning, outcome, retryable) = match cause {
+        Cause::Exit(BAD_INPUT) => (" (bad input)", Outcome::Failed, false),
+        Cause::Exit(TRY_AGAIN) => (" (try again)", Outcome::Failed, true),
+        _ => ("", Outcome::Unknown, true),
     };
     let cause = if stopped { Cause::Stopped } else { cause };
-    contract::failure(cause, format!("{message}{}", last_word(log)), outcome, retryable)
+    contract::failure(cause, format!("{end}{meaning}{}", last_word(log)), outcome, retryable)
 }
 
 /// The files that are passed to a call; removed when this is dropped.

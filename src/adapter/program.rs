@@ -7,8 +7,9 @@ use crate::event::{Cause, Failure, Outcome};
 use process_wrap::tokio::{CommandWrap, CommandWrapper, ProcessSession};
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -125,6 +126,15 @@ pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),
+    }
+}
+
+/// How a process ended, such as `exited with 1`.
+pub(super) fn ended(status: io::Result<ExitStatus>) -> (Cause, String) {
+    match status.map(|status| (status.code(), status.signal().unwrap_or(0))) {
+        Ok((Some(code), _)) => (Cause::Exit(code), format!("exited with {code}")),
+        Ok((None, number)) => (Cause::Signal(number), format!("ended by signal {number}")),
+        Err(error) => (Cause::Protocol, format!("cannot be waited for: {error}")),
     }
 }
 

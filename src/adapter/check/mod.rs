@@ -9,13 +9,11 @@ mod worker;
 pub use process::process;
 pub use worker::worker;
 
-use super::program::{LOG, Started, Tail, last_word};
+use super::program::{LOG, Started, Tail, ended, last_word};
 use super::tree::Tree;
 use super::{Call, Context, Conversation, LiveWords, Spawns};
 use rustix::process::Signal;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::Child;
@@ -100,10 +98,7 @@ impl Patient {
     /// How it ended, with the end of its log; `None` if it is still running after this time.
     async fn ended(&mut self, within: Duration) -> Option<String> {
         let status = tokio::time::timeout(within, self.child.wait()).await.ok()?;
-        let end = match status {
-            Ok(status) => told(status),
-            Err(error) => format!("was lost: {error}"),
-        };
+        let end = ended(status).1;
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner).text();
         Some(format!("{end}{}", last_word(&log)))
     }
@@ -112,12 +107,5 @@ impl Patient {
 impl Drop for Patient {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-    }
-}
-
-fn told(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exited with {code}"),
-        (None, number) => format!("ended by signal {}", number.unwrap_or(0)),
     }
 }

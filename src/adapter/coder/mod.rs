@@ -20,7 +20,7 @@ mod turn;
 pub use cli::Cli;
 pub use permission::KINDS;
 
-use super::program::{GRACE, Program, aside, last_word};
+use super::program::{GRACE, Program, aside, ended, last_word};
 use super::variables::Variables;
 use super::workfolder::{Change, Place, WorkFolder};
 use super::{Adapter, Call, Conversation, Declared, Ending, Stop, Urgency, contract, prompt};
@@ -29,7 +29,6 @@ use crate::value::Value;
 use crate::value::budget::Budget;
 use session::{End, Over, Session};
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -282,18 +281,6 @@ fn failure(
             }
             misfit
         }
-    }
-}
-
-/// How the process ended.
-fn ended(status: io::Result<ExitStatus>) -> (Cause, String) {
-    match status.map(|status| (status.code(), status.signal())) {
-        Ok((Some(code), _)) => (Cause::Exit(code), format!("exited with {code}")),
-        Ok((None, number)) => {
-            let number = number.unwrap_or(0);
-            (Cause::Signal(number), format!("ended by signal {number}"))
-        }
-        Err(error) => (Cause::Protocol, format!("was lost: {error}")),
     }
 }
 

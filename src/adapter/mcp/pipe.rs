@@ -3,7 +3,7 @@
 //!
 //! A server may greet on its standard output before its first message; that is log. Later lines must be messages.
 
-use super::super::program::{LINGER, Program, Started, hear, last_word};
+use super::super::program::{LINGER, Program, Started, ended, hear, last_word};
 use super::super::spawned::Spawns;
 use super::super::worker::{LONGEST_LINE, Lines, TooLong};
 use super::super::{Stop, Stopper, Urgency};
@@ -15,7 +15,6 @@ use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::service::RoleClient;
 use rmcp::transport::Transport;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -100,7 +99,7 @@ impl Process {
         let started = program.start(run, |_| ()).await?;
         spawns.tell(started.process.as_ref(), true);
         let (stopper, stop) = Stop::new();
-        let (ending, ended) = watch::channel(false);
+        let (ending, over) = watch::channel(false);
         let (heard, incoming) = mpsc::channel(WAITING);
         let (outgoing, lines) = mpsc::channel(WAITING);
         let shared =
@@ -112,7 +111,7 @@ impl Process {
             // Only tasks that wait for the end have a receiver.
             let _ = ending.send(true);
         });
-        Ok((Process { shared, ended }, Pipe { incoming, outgoing: Some(outgoing) }))
+        Ok((Process { shared, ended: over }, Pipe { incoming, outgoing: Some(outgoing) }))
     }
 
     /// Kills the process, for this reason.
@@ -278,14 +277,7 @@ impl Shared {
     }
 
     fn settle(&self, status: io::Result<ExitStatus>) {
-        let (cause, end) = match status.map(|status| (status.code(), status.signal())) {
-            Ok((Some(code), _)) => (Cause::Exit(code), format!("exited with {code}")),
-            Ok((None, number)) => {
-                let number = number.unwrap_or(0);
-                (Cause::Signal(number), format!("ended by signal {number}"))
-            }
-            Err(error) => (Cause::Protocol, format!("cannot be waited for: {error}")),
-        };
+        let (cause, end) = ended(status);
         let why = last_word(&self.log.since(0));
         self.loss().get_or_insert(Loss { cause, end: format!("the server {end}"), why, retryable: true });
     }

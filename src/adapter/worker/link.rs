@@ -3,7 +3,7 @@
 //! Four tasks run at once and none waits for another: writing lines, reading lines, reading the log, and watching the
 //! process. A call is registered before its line is queued, and leaves the register exactly once.
 
-use super::super::program::{LINGER, LOG, Program, Started, Tail, hear, last_word};
+use super::super::program::{LINGER, LOG, Program, Started, Tail, ended, hear, last_word};
 use super::super::{Call, LiveWords, Stop, Stopper, Urgency};
 use super::lines::{Lines, TooLong};
 use super::message::{self, CallRequest, Message, WorkerAnswer};
@@ -13,7 +13,6 @@ use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -126,7 +125,7 @@ impl Link {
         let started = program.start(&call.context.run, |_| ()).await?;
         call.spawns.tell(started.process.as_ref(), true);
         let (stopper, stop) = Stop::new();
-        let (ending, ended) = watch::channel(false);
+        let (ending, over) = watch::channel(false);
         let state = LinkState {
             next: 1,
             keyed: RandomState::new(),
@@ -141,7 +140,7 @@ impl Link {
             blame: None,
             loss: None,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), more: Notify::new(), stopper, ended });
+        let shared = Arc::new(Shared { state: Mutex::new(state), more: Notify::new(), stopper, ended: over });
         let own = shared.clone();
         tokio::spawn(async move {
             let status = own.attend(started, stop, grace).await;
@@ -438,14 +437,7 @@ impl LinkState {
     }
 
     fn loss(&self, status: io::Result<ExitStatus>) -> Loss {
-        let (cause, end) = match status.map(|status| (status.code(), status.signal())) {
-            Ok((Some(code), _)) => (Cause::Exit(code), format!("exited with {code}")),
-            Ok((None, number)) => {
-                let number = number.unwrap_or(0);
-                (Cause::Signal(number), format!("ended by signal {number}"))
-            }
-            Err(error) => (Cause::Protocol, format!("lost track of the program: {error}")),
-        };
+        let (cause, end) = ended(status);
         match self.blame.clone() {
             Some(blame) => Loss { end, ..blame },
             None => {
