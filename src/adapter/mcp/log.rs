@@ -25,6 +25,7 @@ struct State {
 /// The last progress of a call, and where it is shown.
 #[derive(Default)]
 struct Reported {
+    sent: bool,
     text: String,
     live: LiveWords,
 }
@@ -58,7 +59,7 @@ impl Log {
 
     /// Remembers the progress of a call from now on.
     fn begin(&self, call: ProgressToken) {
-        self.state().progress.entry(call).or_default();
+        self.state().progress.entry(call).or_default().sent = true;
     }
 
     /// Shows the progress of a call, which is sent before or after this.
@@ -69,9 +70,9 @@ impl Log {
         reported.live = live;
     }
 
-    /// The last progress of a call, which is over.
-    pub fn end(&self, call: &ProgressToken) -> String {
-        self.state().progress.remove(call).map(|reported| reported.text).unwrap_or_default()
+    /// The last progress of a call, which is over; `None` if it was never sent.
+    pub fn end(&self, call: &ProgressToken) -> Option<String> {
+        self.state().progress.remove(call).filter(|reported| reported.sent).map(|reported| reported.text)
     }
 
     /// Records what a message reports.

@@ -138,24 +138,34 @@ impl Mcp {
             let why = format!("a tool makes no files: give the output `{}` another type", file.name);
             return Err(contract::failure(Cause::Start, why, Outcome::NotExecuted, false));
         }
-        let begun = async {
-            let live = self.live(&call.context.run, &call.spawns).await?;
-            let tool = self.tool(&live, &call.context.step).await?;
-            Ok::<_, Box<Failure>>((live, tool))
-        };
-        let (live, tool) = tokio::select! {
-            biased;
-            begun = begun => begun?,
-            () = stop.asked(Urgency::Terminate) => return Err(not_begun()),
-        };
-        let since = live.log.total();
-        let (arguments, meta) = (answer::arguments(&call), answer::meta(&call));
-        let asked = live.session.call(&tool, arguments, meta, self.url(), &call.live);
-        let result = tokio::select! {
-            biased;
-            result = asked => result,
-            () = stop.asked(Urgency::Terminate) => {
-                Err(Unanswered { lost: Lost::Cancelled, progress: String::new(), begun: true })
+        let (live, since, result) = loop {
+            let begun = async {
+                let live = self.live(&call.context.run, &call.spawns).await?;
+                let tool = self.tool(&live, &call.context.step).await?;
+                Ok::<_, Box<Failure>>((live, tool))
+            };
+            let (live, tool) = tokio::select! {
+                biased;
+                begun = begun => begun?,
+                () = stop.asked(Urgency::Terminate) => return Err(not_begun()),
+            };
+            let since = live.log.total();
+            let (arguments, meta) = (answer::arguments(&call), answer::meta(&call));
+            let asked = live.session.call(&tool, arguments, meta, self.url(), &call.live);
+            let result = tokio::select! {
+                biased;
+                result = asked => result,
+                () = stop.asked(Urgency::Terminate) => {
+                    Err(Unanswered { lost: Lost::Cancelled, progress: String::new(), begun: true })
+                }
+            };
+            if !matches!(result, Err(Unanswered { lost: Lost::NeverSent, .. })) {
+                break (live, since, result);
+            }
+            // Sending it to the next process is not a repetition.
+            tokio::select! {
+                () = live.over() => {}
+                () = stop.asked(Urgency::Terminate) => return Err(not_begun()),
             }
         };
         let (answer, progress) = match result {
@@ -187,7 +197,7 @@ impl Mcp {
     async fn live(&self, run: &str, spawns: &Spawns) -> Result<Arc<Live>, Box<Failure>> {
         let mut seat = self.seat.lock().await;
         if let Some(live) = &seat.live {
-            if !live.session.is_closed() {
+            if !live.is_over() {
                 return Ok(live.clone());
             }
             let ended = match &live.process {
@@ -294,10 +304,6 @@ impl Mcp {
                 let message = loss.message(" while this call was in flight");
                 contract::failure(loss.cause, message, Outcome::Unknown, loss.retryable)
             }
-            (Lost::NeverSent, _) => {
-                let message = "the server ended before the call was sent".to_owned();
-                contract::failure(Cause::Start, message, Outcome::NotExecuted, true)
-            }
             (lost, _) => unanswered(lost),
         }
     }
@@ -311,6 +317,17 @@ impl Session {
 }
 
 impl Live {
+    fn is_over(&self) -> bool {
+        self.session.is_closed() || self.process.as_ref().is_some_and(Process::has_ended)
+    }
+
+    /// Returns once its process has ended.
+    async fn over(&self) {
+        if let Some(process) = &self.process {
+            process.loss().await;
+        }
+    }
+
     fn tools(&self) -> MutexGuard<'_, Arc<[Tool]>> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,6 +16,7 @@ use rmcp::service::RoleClient;
 use rmcp::transport::Transport;
 use std::io;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -81,6 +82,8 @@ struct Line {
     text: String,
     /// Room for another request of the server, if this answers one.
     frees: usize,
+    /// At least a part of it was written.
+    begun: Arc<AtomicBool>,
     written: oneshot::Sender<io::Result<()>>,
 }
 
@@ -135,6 +138,10 @@ impl Process {
     pub async fn end(&self) {
         self.shared.stopper.ask(Urgency::Terminate);
         self.loss().await;
+    }
+
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 
     /// How the process ended, once it has.
@@ -210,8 +217,19 @@ impl Shared {
     async fn write(&self, stdin: Option<ChildStdin>, mut lines: mpsc::Receiver<Line>, mut stop: Stop) {
         let Some(mut stdin) = stdin else { return };
         let write = async {
-            while let Some(Line { text, frees, written }) = lines.recv().await {
-                let done = stdin.write_all(text.as_bytes()).await;
+            while let Some(Line { text, frees, begun, written }) = lines.recv().await {
+                let mut rest = text.as_bytes();
+                let done = loop {
+                    match stdin.write(rest).await {
+                        Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                        Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                        Err(error) => break Err(error),
+                    }
+                    begun.store(true, Ordering::Relaxed);
+                    if rest.is_empty() {
+                        break Ok(());
+                    }
+                };
                 let failed = done.is_err();
                 self.room.add_permits(frees);
                 // The caller may have gone.
@@ -335,10 +353,12 @@ impl Transport<RoleClient> for Pipe {
             usize::from(matches!(item, ClientJsonRpcMessage::Response(_) | ClientJsonRpcMessage::Error(_)));
         async move {
             let closed = || io::Error::from(io::ErrorKind::NotConnected);
-            let (written, done) = oneshot::channel();
-            let line = Line { text: line?, frees, written };
+            let ((written, done), begun) = (oneshot::channel(), Arc::new(AtomicBool::new(false)));
+            let line = Line { text: line?, frees, begun: begun.clone(), written };
             outgoing.ok_or_else(closed)?.send(line).await.map_err(|_| closed())?;
-            done.await.map_err(|_| closed())?
+            let done = done.await.map_err(|_| closed()).flatten();
+            // The server may have read a part of the message.
+            if begun.load(Ordering::Relaxed) { Ok(()) } else { done }
         }
     }
 

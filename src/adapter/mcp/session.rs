@@ -218,7 +218,7 @@ impl Session {
         let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         for round in 0..ROUNDS {
             let begun = round > 0;
-            let (result, progress) = self.ask(params.clone(), &meta, live).await;
+            let (result, progress) = self.ask(params.clone(), &meta, url, live).await;
             let lost = |lost: Lost| Err(Unanswered { lost, progress: progress.clone(), begun });
             let strange = |why: &str| lost(Lost::Strange(why.to_owned()));
             match result {
@@ -234,11 +234,9 @@ impl Session {
                     Ok(value) => return Ok((value, progress)),
                     Err(error) => return strange(&error.to_string()),
                 },
-                Err(error) => match self::lost(error, url) {
-                    // The server has the earlier rounds.
-                    Lost::NeverSent if begun => return lost(Lost::Gone),
-                    other => return lost(other),
-                },
+                // The server has the earlier rounds.
+                Err(Lost::NeverSent) if begun => return lost(Lost::Gone),
+                Err(error) => return lost(error),
             }
         }
         let lost = Lost::Strange(format!("it asked {ROUNDS} times"));
@@ -250,15 +248,17 @@ impl Session {
         &self,
         params: CallToolRequestParams,
         meta: &Object,
+        url: Option<&Url>,
         live: &LiveWords,
-    ) -> (Result<ServerResult, ServiceError>, String) {
+    ) -> (Result<ServerResult, Lost>, String) {
         let mut meta = RequestMetaObject(MetaObject(meta.clone()));
         meta.0.0.insert(LOG_LEVEL.into(), "info".into());
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
         let options = PeerRequestOptions::no_options().with_meta(meta);
         let asked = match self.service.peer().send_request_with_option(request, options).await {
             Ok(handle) => handle,
-            Err(error) => return (Err(error), String::new()),
+            Err(ServiceError::TransportClosed) => return (Err(Lost::NeverSent), String::new()),
+            Err(error) => return (Err(lost(error, url)), String::new()),
         };
         self.log.show(asked.progress_token.clone(), live.clone());
         let mut asked = Asked { handle: Some(asked), log: &self.log };
@@ -266,8 +266,13 @@ impl Session {
             Some(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
             None => Err(ServiceError::TransportClosed),
         };
-        let token = asked.handle.take().map(|handle| handle.progress_token);
-        (result, token.map(|token| self.log.end(&token)).unwrap_or_default())
+        let progress = asked.handle.take().and_then(|handle| self.log.end(&handle.progress_token));
+        let result = result.map_err(|error| match error {
+            // The conversation ended while the request waited to be sent.
+            ServiceError::TransportClosed if progress.is_none() => Lost::NeverSent,
+            error => lost(error, url),
+        });
+        (result, progress.unwrap_or_default())
     }
 
     /// The answers to a server's questions: every one is declined. `None` if it asks for something else.

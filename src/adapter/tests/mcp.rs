@@ -39,11 +39,11 @@ pub(super) fn scene(work: &str) -> Scene {
 }
 
 impl Scene {
-    fn ask(&self, outputs: &str, inputs: Value) -> Asked {
+    pub fn ask(&self, outputs: &str, inputs: Value) -> Asked {
         asked(&self.mcp, call(self.folder.path(), outputs, inputs))
     }
 
-    fn lines(&self, file: &str) -> Vec<String> {
+    pub fn lines(&self, file: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.path().join(file)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
@@ -293,22 +293,6 @@ async fn killed_with_all_its_calls(is_of_2026: bool) {
         it did not answer after ProcessPayment of order-7 was cancelled; Unknown, again";
     assert_eq!(second.told().await, killed);
     assert!(is_gone(scene.lines("starts")[0].parse().unwrap()));
-    scene.close().await;
-}
-
-/// An end without an answer is not repeated here; the next call starts the server again.
-#[tokio::test]
-async fn a_server_that_ends_is_started_again_for_the_next_call() {
-    let scene = scene(
-        "if call['arguments']['ends']:\n    print('out of paper', file=sys.stderr)\n    sys.exit(3)\nsend(**result(structuredContent={'a': 1}))",
-    );
-    let ended =
-        "Exit(3): the server exited with 3 while this call was in flight: out of paper; Unknown, again";
-    assert_eq!(scene.ask("a::JSON", json!({"ends": true})).told().await, ended);
-    assert_eq!(scene.ask("a::JSON", json!({"ends": false})).told().await, "a=1");
-    assert_eq!(scene.ask("a::JSON", json!({"ends": true})).told().await, ended);
-    assert_eq!(scene.lines("starts").len(), 2);
-    assert_eq!(scene.lines("calls").len(), 3);
     scene.close().await;
 }
 

@@ -10,6 +10,7 @@ mod http;
 mod launch;
 mod live;
 mod mcp;
+mod mcp_ends;
 mod mcp_hostile;
 mod mcp_streams;
 pub(super) mod model;
