@@ -2,7 +2,9 @@
 //! of all kinds of agents. A new kind adds its settings, and what `support/kinds.py` does for it.
 
 use crate::place::Place;
+use crate::program::told;
 use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 const DOCUMENT: &str = "# Twice\n\n## First @agent\norder::Integer → first::String\n\nDo the first step.\n\n\
@@ -17,7 +19,7 @@ fn fences() -> String {
         .fold(steps, |steps, text| steps.replace(text, program))
 }
 
-/// The server of services and models; it ends with its standard input.
+/// The server of services, models and tools; it ends with its standard input.
 struct Server(Child);
 
 impl Server {
@@ -37,6 +39,15 @@ impl Drop for Server {
     }
 }
 
+/// Programs in a folder that a preset finds in PATH.
+fn install(place: &Place, names: &[&str]) {
+    for name in names {
+        let path = format!("bin/{name}");
+        place.write(&path, &format!("#!/bin/sh\nexec python3 kinds.py {name}\n"));
+        std::fs::set_permissions(place.path(&path), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
 /// What a kind's settings say; `PORT` is that of the server.
 fn kinds() -> Vec<(&'static str, String)> {
     let program =
@@ -47,6 +58,7 @@ fn kinds() -> Vec<(&'static str, String)> {
              protocol = \"{protocol}\"\n"
         )
     };
+    let headless = |preset: &str| format!("[agents.agent]\npreset = \"{preset}\"\nmode = \"headless\"\n");
     vec![
         ("command", program("command", "program")),
         ("fence", String::new()),
@@ -56,7 +68,12 @@ fn kinds() -> Vec<(&'static str, String)> {
         ("messages", model("messages")),
         ("responses", model("responses")),
         ("mcp", program("mcp", "mcp")),
+        ("mcp over http", "[agents.agent]\nmcp = \"http://127.0.0.1:PORT/mcp\"\n".to_owned()),
         ("acp", program("acp", "acp")),
+        ("claude", headless("claude")),
+        ("codex", headless("codex")),
+        ("gemini", headless("gemini")),
+        ("opencode", headless("opencode")),
     ]
 }
 
@@ -73,12 +90,20 @@ fn a_killed_runner_asks_every_kind_of_agent_again_with_the_same_key() {
         let server = settings.contains("PORT").then(|| Server::start(&place));
         let port = server.as_ref().map(|_| place.read("port")).unwrap_or_default();
         place.write("orderflow.toml", &settings.replace("PORT", &port));
+        install(&place, &["claude", "codex", "gemini", "opencode"]);
+        let path = format!("{}:{}", place.path("bin").display(), std::env::var("PATH").unwrap());
+        let orderflow = |args: &str| {
+            let mut command = place.command(args);
+            command.env("PATH", &path);
+            command
+        };
         let asked = || -> Vec<String> {
             let notes = std::fs::read_to_string(place.path("asked")).unwrap_or_default();
             notes.lines().map(str::to_owned).collect()
         };
 
-        let mut runner = place.begin("--input order=1 --quiet");
+        let mut runner = orderflow("run flow.md --trust --input order=1 --quiet");
+        let mut runner = runner.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         place.until("the second step is at work", || {
             assert!(runner.try_wait().unwrap().is_none(), "{kind}: the run has ended");
             asked().len() == 2
@@ -86,8 +111,8 @@ fn a_killed_runner_asks_every_kind_of_agent_again_with_the_same_key() {
         kill_process(Pid::from_child(&runner), Signal::KILL).unwrap();
         runner.wait().unwrap();
         place.write("go", "");
-        let told = place.orderflow("resume last --trust");
-        assert_eq!(told.exit, Some(0), "{kind}: {}", told.err);
+        let resumed = told(orderflow("resume last --trust").output().unwrap());
+        assert_eq!(resumed.exit, Some(0), "{kind}: {}", resumed.err);
 
         let asked = asked();
         let [first, second, again] = &asked[..] else { panic!("{kind}: {asked:?}") };

@@ -1,6 +1,6 @@
 """Agents of every kind that note each call as `STEP KEY` in the file `asked`, and do the second step once `go` exists.
 
-The first argument is the kind. `http` serves a service and models on a free port, which it writes to `port`, until
+The first argument is the kind. `http` serves a service, models and tools on a free port, which it writes to `port`, until
 standard input ends.
 """
 import http.server
@@ -32,29 +32,57 @@ def worker():
             print(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": result}), flush=True)
 
 
+def answer_of_mcp(call):
+    if call.get("method") == "initialize":
+        result = {
+            "protocolVersion": call["params"]["protocolVersion"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "kinds", "version": "1"},
+        }
+    elif call.get("method") == "tools/list":
+        schema = {"type": "object"}
+        result = {"tools": [{"name": name, "inputSchema": schema} for name in ("first", "second")]}
+    elif call.get("method") == "tools/call":
+        params = call["params"]
+        text = do(params["name"].capitalize(), params["_meta"]["orderflow/idempotency_key"])
+        result = {"content": [{"type": "text", "text": text}]}
+    elif "id" in call:
+        error = {"code": -32601, "message": "unknown method"}
+        return {"jsonrpc": "2.0", "id": call["id"], "error": error}
+    else:
+        return None
+    return {"jsonrpc": "2.0", "id": call["id"], "result": result}
+
+
 def mcp():
     for line in sys.stdin:
-        call = json.loads(line)
-        if call.get("method") == "initialize":
-            result = {
-                "protocolVersion": call["params"]["protocolVersion"],
-                "capabilities": {"tools": {}},
-                "serverInfo": {"name": "kinds", "version": "1"},
-            }
-        elif call.get("method") == "tools/list":
-            schema = {"type": "object"}
-            result = {"tools": [{"name": name, "inputSchema": schema} for name in ("first", "second")]}
-        elif call.get("method") == "tools/call":
-            params = call["params"]
-            text = do(params["name"].capitalize(), params["_meta"]["orderflow/idempotency_key"])
-            result = {"content": [{"type": "text", "text": text}]}
-        elif "id" in call:
-            error = {"code": -32601, "message": "unknown method"}
-            print(json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": error}), flush=True)
-            continue
-        else:
-            continue
-        print(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": result}), flush=True)
+        answer = answer_of_mcp(json.loads(line))
+        if answer:
+            print(json.dumps(answer), flush=True)
+
+
+def headless(events):
+    sys.stdin.read()
+    text = do(os.environ["ORDERFLOW_STEP"], os.environ["ORDERFLOW_KEY"])
+    for event in events:
+        print(json.dumps(event).replace("TEXT", text))
+
+
+def claude():
+    headless([{"type": "result", "subtype": "success", "is_error": False, "result": "TEXT"}])
+
+
+def codex():
+    message = {"type": "agent_message", "text": "TEXT"}
+    headless([{"type": "item.completed", "item": message}, {"type": "turn.completed"}])
+
+
+def gemini():
+    headless([{"response": "TEXT", "stats": {"models": {}}}])
+
+
+def opencode():
+    headless([{"type": "text", "part": {"text": "TEXT"}}, {"type": "step_finish", "part": {}}])
 
 
 def acp():
@@ -73,6 +101,12 @@ def acp():
 class Pages(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.path == "/mcp":
+            answer = answer_of_mcp(json.loads(body))
+            if answer:
+                return self.answer(answer)
+            self.send_response(202)
+            return self.end_headers()
         step = self.headers["ce-step"] or ("Second" if "the second step" in body else "First")
         text = do(step, self.headers["Idempotency-Key"])
         answer = {
@@ -81,6 +115,9 @@ class Pages(http.server.BaseHTTPRequestHandler):
             "/v1/messages": {"content": [{"type": "text", "text": text}]},
             "/v1/responses": {"output": [{"type": "message", "content": [{"text": text}]}]},
         }[self.path]
+        self.answer(answer)
+
+    def answer(self, answer):
         answer = json.dumps(answer).encode()
         try:
             self.send_response(200)
@@ -104,5 +141,5 @@ def serve():
     sys.stdin.read()
 
 
-KINDS = {"program": program, "worker": worker, "mcp": mcp, "acp": acp, "http": serve}
-KINDS[sys.argv[1]]()
+KINDS = [program, worker, mcp, acp, claude, codex, gemini, opencode]
+{"http": serve, **{kind.__name__: kind for kind in KINDS}}[sys.argv[1]]()
