@@ -27,6 +27,12 @@ const LONGEST_CODE: usize = 200;
 /// The longest message of a failure, in characters: some include part of an agent's answer.
 const LONGEST_FAILURE: usize = 4000;
 
+/// Statuses that are caused by the key, the account or the way there: the next item would get the same answer.
+pub const CLOSED: [u16; 3] = [401, 402, 407];
+
+/// Those of a provider of models, whose 403 is about the account, too.
+pub const CLOSED_BY_PROVIDER: [u16; 4] = [401, 402, 403, 407];
+
 /// The inputs as one JSON object.
 pub fn inputs(call: &Call) -> String {
     let mut text = String::from("{");

@@ -327,8 +327,7 @@ fn refused(
     if failure.retryable && failure.retry_after_ms.is_none() {
         failure.retry_after_ms = pause.map(milliseconds);
     }
-    // No key, no credit, no access to the way there: the next item would get the same answer.
-    let closed = matches!(status.as_u16(), 401 | 402 | 407);
+    let closed = contract::CLOSED.contains(&status.as_u16());
     failure.unavailable |= closed && !is_said_to_be_available(body);
     failure
 }

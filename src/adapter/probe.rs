@@ -272,7 +272,8 @@ async fn started(
 /// The key that is missing or wrong, by the status of an answer and its reason.
 pub(super) fn closed(status: u16, why: Option<String>, key: &str) -> Option<Missing> {
     let why = why.map(|why| format!(", {why}")).unwrap_or_default();
-    matches!(status, 401 | 402 | 403 | 407)
+    contract::CLOSED_BY_PROVIDER
+        .contains(&status)
         .then(|| Missing { what: format!("it refuses the key: {status}{why}"), help: key.to_owned() })
 }
 

@@ -366,7 +366,7 @@ fn settings_of_coding_agents_are_checked() {
             "error[settings-bad-value]: `acp` must be a list that begins with a program",
             "error[settings-bad-value]: unknown kind of tools `edits`",
             "error[settings-bad-value]: `folder` must be \"shared\", \"copy\" or \"worktree\"",
-            "error[settings-idle-key]: `allow` needs `acp`",
+            "error[settings-idle-key]: `allow` needs `acp` or `preset`",
             "error[settings-bad-value]: `preset` must be \"claude\", \"codex\", \"gemini\" or \"opencode\"",
             "error[settings-two-ways]: an agent is reached in one way: by `command`, `worker`, `container`, `http`, `mcp`, `model`, `acp` or `preset`",
             "error[settings-bad-value]: `mode` must be \"acp\" or \"headless\"",

@@ -1,8 +1,9 @@
 //! Coding agents without a protocol: a program that gets the prompt on its standard input and prints what came of it as
 //! JSON. Knows their command lines and the forms of their output; each has its own.
 
+use super::super::contract::CLOSED_BY_PROVIDER;
 use super::super::prompt;
-use super::CLOSED;
+use super::is_closed;
 use super::session::End;
 use super::turn::{Spent, tokens_of};
 use crate::value::dollars::Dollars;
@@ -172,7 +173,7 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 fn failed(message: &str, status: Option<u64>, retryable: bool) -> End {
-    match status.is_some_and(|status| CLOSED.contains(&status)) {
+    match status.is_some_and(is_closed) {
         true => End::Unavailable(message.to_owned()),
         false => End::Failed { message: message.to_owned(), retryable },
     }
@@ -238,8 +239,9 @@ fn codex(events: &[Value]) -> Option<Printed> {
             Some("turn.failed") => {
                 let message = event.get("error").and_then(|error| text(error, "message"));
                 let message = message.unwrap_or("codex failed");
-                let status = CLOSED.into_iter().find(|code| message.contains(&format!("status {code}")));
-                end = Some(Err(failed(message, status, true)));
+                let named = |code: &u16| message.contains(&format!("status {code}"));
+                let status = CLOSED_BY_PROVIDER.into_iter().find(named);
+                end = Some(Err(failed(message, status.map(u64::from), true)));
             }
             _ => {}
         }

@@ -44,9 +44,6 @@ pub const PRESETS: [(&str, &[&str]); 4] = [
     ("opencode", &["opencode", "acp"]),
 ];
 
-/// Statuses of a provider that are caused by a key or an account.
-const CLOSED: [u64; 3] = [401, 402, 403];
-
 /// A coding agent that is started for every attempt.
 pub struct CodingAgent {
     pub program: Program,
@@ -282,6 +279,11 @@ fn failure(
             misfit
         }
     }
+}
+
+/// Whether a provider's status is caused by a key or an account.
+fn is_closed(status: u64) -> bool {
+    u16::try_from(status).is_ok_and(|status| contract::CLOSED_BY_PROVIDER.contains(&status))
 }
 
 /// A failure with what the answer has cost.

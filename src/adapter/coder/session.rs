@@ -4,7 +4,7 @@ use super::message::{self, METHOD_NOT_FOUND, Message, RpcError};
 use super::peer::Peer;
 use super::permission::{Calls, ToolCall};
 use super::turn::{Ended, Spent, Turn};
-use super::{CLOSED, Conversation, Failure, Progress, Stop, Urgency};
+use super::{Conversation, Failure, Progress, Stop, Urgency, is_closed};
 use crate::adapter::LiveWords;
 use crate::event::Role;
 use crate::value::Value;
@@ -268,7 +268,7 @@ fn refused(error: RpcError) -> End {
     };
     let status = ["statusCode", "status"].iter().find_map(|name| data.get(*name)?.as_u64());
     let no_key = text("errorName") == Some("ProviderAuthError");
-    if code == AUTH_REQUIRED || no_key || status.is_some_and(|status| CLOSED.contains(&status)) {
+    if code == AUTH_REQUIRED || no_key || status.is_some_and(is_closed) {
         return End::Unavailable(message);
     }
     // Those of JSON-RPC for a request that is wrong in itself.

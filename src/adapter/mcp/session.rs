@@ -364,7 +364,7 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>, url: &Url) -> Box<Fail
     use StreamableHttpError as Is;
     let refused = |status: u16, pause: Option<Duration>| {
         let (outcome, retryable) = match status {
-            401 | 402 | 407 => (Outcome::NotExecuted, false),
+            closed if contract::CLOSED.contains(&closed) => (Outcome::NotExecuted, false),
             408 | 425 | 429 => (Outcome::NotExecuted, true),
             300..=499 => (Outcome::Failed, false),
             _ => (Outcome::Unknown, true),
@@ -375,7 +375,7 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>, url: &Url) -> Box<Fail
         let mut failure = contract::failure(Cause::Refused, message, outcome, retryable);
         failure.code = Some(status.to_string());
         failure.retry_after_ms = pause.filter(|_| retryable).map(http::milliseconds);
-        if matches!(status, 401 | 402 | 407) {
+        if contract::CLOSED.contains(&status) {
             (failure.unavailable, failure.code) = (true, Some(UNAVAILABLE.to_owned()));
         }
         failure

@@ -294,8 +294,9 @@ fn refused(status: StatusCode, body: &str, pause: Option<Duration>) -> Box<Failu
     let code = said("code").or(said("type"));
     let exhausted = code
         .is_some_and(|code| code.contains("quota") || code.contains("credit") || code.contains("billing"));
-    let unavailable = matches!(status.as_u16(), 401..=404) || exhausted;
-    let (outcome, retryable) = match status.as_u16() {
+    let status_code = status.as_u16();
+    let unavailable = contract::CLOSED_BY_PROVIDER.contains(&status_code) || status_code == 404 || exhausted;
+    let (outcome, retryable) = match status_code {
         _ if unavailable => (Outcome::NotExecuted, false),
         408 | 425 | 429 | 503 | 529 => (Outcome::NotExecuted, true),
         400..=499 => (Outcome::Failed, false),

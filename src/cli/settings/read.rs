@@ -242,7 +242,7 @@ impl Reader {
                 "key" | "headers" => "http",
                 "instructions" if coder::is_one(table) => continue,
                 "instructions" | "max-tokens" => "model",
-                own if coder::KEYS.contains(&own) && !coder::is_one(table) => "acp",
+                own if coder::KEYS.contains(&own) && !coder::is_one(table) => "acp` or `preset",
                 "env" if is_elsewhere => "command",
                 _ => continue,
             };
