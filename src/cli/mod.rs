@@ -7,6 +7,7 @@ mod allowed;
 mod approve;
 mod cancel;
 mod children;
+mod clashes;
 mod completions;
 mod doctor;
 mod document;

@@ -9,6 +9,7 @@ mod channels;
 mod children;
 mod children_cancelled;
 mod children_traces;
+mod clashes;
 mod code_review;
 mod coders;
 mod conditions;

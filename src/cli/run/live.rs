@@ -50,6 +50,7 @@ pub fn run(
     allowed::check_run()?;
     paths::check(&launch.options)?;
     launch.check_trace()?;
+    launch.check_clashes(document, &graph)?;
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = launch.options.part(graph).map_err(|why| not_alone(why, &launch.options))?;
     let (stub, replays) = (launch.options.stub, launch.exchanges.replays());

@@ -23,6 +23,7 @@ mod spoken;
 mod within;
 mod write;
 
+use super::clashes;
 use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::stream;
@@ -31,7 +32,7 @@ use crate::adapter::model::{Exchanges, Recorder, Recording};
 use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::disk;
-use crate::graph::NotAlone;
+use crate::graph::{Graph, NotAlone};
 use crate::history::RunOptions;
 use crate::items;
 use crate::spec::{self, OnItemError, Tolerance};
@@ -274,6 +275,24 @@ impl Launch {
     }
 }
 
+impl Launch {
+    /// Rejects options that name one file for two things, or a document or the settings.
+    fn check_clashes(&self, document: &Document, graph: &Graph) -> Result<(), Stop> {
+        let options = &self.options;
+        let named = options.session.as_deref();
+        let unnamed = named.is_none().then(|| options.trace());
+        let mut others =
+            vec![("--items", options.items.as_deref()), ("--exchanges", self.exchanges.exchanges.as_deref())];
+        let children = document.run_by(graph).into_iter();
+        others.extend(children.map(|(child, _)| ("a document that a step runs", Some(child.path()))));
+        let written = [("--session", named), ("--record", self.exchanges.record.as_deref())];
+        clashes::refuse(&options.file, &written, &others, "nothing was run")?;
+        // A default path is not an option.
+        let record = [("--record", self.exchanges.record.as_deref())];
+        clashes::refuse(&options.file, &record, &[("the trace", unnamed)], "nothing was run")
+    }
+}
+
 /// Rejects a path for the trace that the user named if it cannot be written.
 fn check_named(named: &Path, format: Format) -> Result<(), Stop> {
     if stream::is_standard(named) && format == Format::Json {
@@ -304,6 +323,9 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             if let Some(named) = &args.session {
                 check_named(named, args.show.format)?;
             }
+            let written = [("--session", args.session.as_deref())];
+            let others = [("--replay", session.as_deref())];
+            clashes::refuse(&args.file, &written, &others, "nothing was replayed")?;
             let mut document = Document::read(&args.file)?;
             let graph = document.sound(false, terminal)?;
             replay::replay(&args, session.as_deref(), &document, &graph, terminal)?

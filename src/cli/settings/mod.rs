@@ -278,10 +278,7 @@ pub struct Looked {
 /// # Errors
 /// When the file cannot be read.
 pub fn look(document: &Path) -> anyhow::Result<Looked> {
-    let own = match document.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let own = folder_of(document);
     let Some(file) = find(own)? else {
         let settings = Settings { folder: own.to_owned(), ..Settings::default() };
         return Ok(Looked { settings, wrong: None });
@@ -297,6 +294,21 @@ pub fn look(document: &Path) -> anyhow::Result<Looked> {
     settings.folder = file.parent().unwrap_or(own).to_owned();
     settings.file = Some(file);
     Ok(Looked { settings, wrong: (!problems.is_empty()).then_some((shown, problems)) })
+}
+
+/// The file for a document, if it exists.
+///
+/// # Errors
+/// When the current folder cannot be read.
+pub fn file_of(document: &Path) -> anyhow::Result<Option<PathBuf>> {
+    find(folder_of(document))
+}
+
+fn folder_of(document: &Path) -> &Path {
+    match document.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// The largest file of settings, in bytes.

@@ -10,6 +10,7 @@ mod items;
 mod nested;
 pub mod session;
 
+use super::clashes;
 use super::exit::{Exit, Stop};
 use super::run::{Trace, approve_text, spending, unavailable_json, unavailable_text, write_later};
 use super::runs::gist::Gist;
@@ -94,6 +95,9 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     // Before its events are read: a run that ends meanwhile is still shown as running.
     let held = Lock::is_held(&folder)?;
     let history = History::open(&folder)?;
+    let document = history.options.folder.join(&history.options.file);
+    let written = [("--session", args.session.as_deref()), ("--output", args.output.as_deref())];
+    clashes::refuse(&document, &written, &[], "nothing was written")?;
     let only = match args.conversation && args.item.is_none() {
         true => Some(item::only(&history)?),
         false => None,
