@@ -105,12 +105,12 @@ impl Container {
         made = made || is_written(&id_file);
         if let Err(failure) = &mut answer {
             let engine_failed = failure.cause == Cause::Exit(ENGINE_FAILED);
-            if engine_failed && !made && is_of_engine(&failure.log) {
-                failure.outcome = Outcome::NotExecuted;
-            }
             // After any other exit code the container has ended.
-            let over =
+            let mut over =
                 failure.cause == Cause::Start || matches!(failure.cause, Cause::Exit(_)) && !engine_failed;
+            if engine_failed && !made && is_of_engine(&failure.log) {
+                (failure.outcome, over) = (Outcome::NotExecuted, true);
+            }
             if !over && let Err(why) = self.end(&run, &mark).await {
                 failure.message.push_str(&format!("; its container may still run: {why}"));
             }

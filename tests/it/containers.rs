@@ -258,24 +258,41 @@ fn a_container_of_the_stand_in_for_docker_is_ended_by_its_label() {
     }
 }
 
+/// The client that runs a container.
+fn client(dock: &Dock) -> Pid {
+    let word = format!("--cidfile={}", dock.place.folder().display());
+    let runs = |entry: &std::fs::DirEntry| {
+        std::fs::read_to_string(entry.path().join("cmdline")).is_ok_and(|words| words.contains(&word))
+    };
+    let entry = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).find(runs).unwrap();
+    Pid::from_raw(entry.file_name().to_str().unwrap().parse().unwrap()).unwrap()
+}
+
 #[test]
-fn a_container_that_the_stand_in_for_docker_cannot_end_is_reported() {
-    let dock = stubborn("x");
-    let mut child = dock.begin().unwrap();
-    dock.place.await_file("pid");
-    dock.place.write("daemon/stuck", "");
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    child.wait().unwrap();
-    let shown = dock.orderflow("show last --item 1 --format json").out;
-    let shown: Value = serde_json::from_str(&shown).unwrap();
-    let message = shown["steps"][0]["attempts"][0]["error"]["message"].as_str().unwrap();
-    let docker = dock.place.path("bin/docker");
-    let why = format!("; its container may still run: {} failed: Error: device busy", docker.display());
-    assert!(message.ends_with(&why), "{message}");
-    std::fs::remove_file(dock.place.path("daemon/stuck")).unwrap();
-    let pid = dock.place.read("pid");
-    kill_process(Pid::from_raw(pid.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+fn the_container_of_a_killed_client_of_the_stand_in_for_docker_is_ended_or_reported() {
+    for (image, stuck) in [("x", false), ("late", false), ("late", true)] {
+        let dock = stubborn(image);
+        let mut child = dock.begin().unwrap();
+        dock.place.await_file("pid");
+        let pid = dock.place.read("pid");
+        if stuck {
+            dock.place.write("daemon/stuck", "");
+        }
+        kill_process(client(&dock), Signal::KILL).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+        let shown = dock.orderflow("show last --item 1 --format json").out;
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let error = &shown["steps"][0]["attempts"][0]["error"];
+        assert_eq!(error["outcome"], "unknown");
+        let docker = dock.place.path("bin/docker").display().to_string();
+        let why =
+            format!("ended by signal 9; its container may still run: {docker} failed: Error: device busy");
+        assert_eq!(error["message"], if stuck { &*why } else { "ended by signal 9" });
+        if stuck {
+            kill_process(Pid::from_raw(pid.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+        }
+        dock.place.until("the container has ended", || is_gone(&pid));
+    }
 }
 
 #[test]
