@@ -4,11 +4,13 @@
 //!
 //! - [`Folder`]: an open folder; its files are opened relative to it, by one name, without following links, without blocking, and only if they are regular files of an accepted owner.
 //! - [`Named`]: a file that a document, its settings or the user names.
+//! - [`FileIdentity`]: which file a path leads to.
 //! - [`Target`]: a file that is written completely or not at all.
 //!
 //! Built on `cap-std`, which restricts a path to its folder by `openat2`, or step by step if the kernel lacks it.
 
 mod folder;
+mod identity;
 mod named;
 mod owner;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod tests;
 mod whole;
 
 pub use folder::{Folder, Kind};
+pub use identity::FileIdentity;
 pub use named::{Named, read_at_most};
 pub use owner::accept_owner;
 pub use whole::{Target, exchange, try_room};

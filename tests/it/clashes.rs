@@ -11,7 +11,8 @@ fn place() -> Place {
     place.write("in/exchanges.jsonl", "");
     std::os::unix::fs::symlink("flow.md", place.path("link.md")).unwrap();
     std::os::unix::fs::symlink("new.toon", place.path("dangling")).unwrap();
-    std::fs::hard_link(place.path("orderflow.toml"), place.path("hard.toml")).unwrap();
+    std::os::unix::fs::symlink("orderflow.toml", place.path("link.toml")).unwrap();
+    std::fs::hard_link(place.path("items.csv"), place.path("hard.csv")).unwrap();
     place
 }
 
@@ -24,15 +25,15 @@ fn a_run_writes_no_file_for_two_things() {
         ("--session in/../flow.md", "`--session` names the document: in/../flow.md"),
         ("--session link.md", "`--session` names the document: link.md"),
         ("--session orderflow.toml", "`--session` names the settings: orderflow.toml"),
-        ("--session hard.toml", "`--session` names the settings: hard.toml"),
-        ("--session items.csv --items items.csv", "`--session` and `--items` name the same file: items.csv"),
+        ("--session link.toml", "`--session` names the settings: link.toml"),
+        ("--session hard.csv --items items.csv", "`--session` and `--items` name the same file: hard.csv"),
         (
             "--session new.toon --record in/../new.toon",
             "`--session` and `--record` name the same file: new.toon",
         ),
         ("--session new.toon --record dangling", "`--session` and `--record` name the same file: new.toon"),
         ("--record flow.md", "`--record` names the document: flow.md"),
-        ("--record hard.toml", "`--record` names the settings: hard.toml"),
+        ("--record link.toml", "`--record` names the settings: link.toml"),
         ("--record in/../session.toon", "`--record` names the trace: in/../session.toon"),
         (
             "--session in/exchanges.jsonl --exchanges in/../in/exchanges.jsonl",
@@ -67,8 +68,8 @@ fn show_and_retry_write_no_file_for_two_things() {
         ("show last --session flow.md", "`--session` names the document: flow.md; nothing was written"),
         ("show last --session link.md", "`--session` names the document: link.md; nothing was written"),
         (
-            "show last --dead-letters --force --output hard.toml",
-            "`--output` names the settings: hard.toml; nothing was written",
+            "show last --dead-letters --force --output link.toml",
+            "`--output` names the settings: link.toml; nothing was written",
         ),
         (
             "show last --dead-letters --output orderflow.toml",
