@@ -25,6 +25,7 @@ struct State {
 /// The last progress of a call, and where it is shown.
 #[derive(Default)]
 struct Reported {
+    /// The call was sent.
     sent: bool,
     text: String,
     live: LiveWords,
