@@ -6,6 +6,7 @@
 
 pub use super::client::Client;
 use super::client::{HOPS, same_service};
+use super::exchanges::{Asked, Exchanges, Received};
 use super::launch::Launch;
 use super::{Adapter, Bound, Call, Closing, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
@@ -18,6 +19,7 @@ pub use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The interval of polls of an accepted attempt: at first, and at most.
@@ -49,17 +51,24 @@ pub struct Service {
     headers: HeaderMap,
     /// Its program, if orderflow starts it.
     launch: Option<Launch>,
+    /// Shared by all models and services of a run.
+    exchanges: Arc<Exchanges>,
 }
 
 impl Service {
     pub fn new(client: Client, url: Url, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
         let headers = headers.into_iter().collect();
-        Service { client, url, urls: BTreeMap::new(), headers, launch: None }
+        Service { client, url, urls: BTreeMap::new(), headers, launch: None, exchanges: Arc::default() }
     }
 
     /// Sets the addresses of single steps, by their phases.
     pub fn with_urls(self, urls: BTreeMap<String, Url>) -> Self {
         Service { urls, ..self }
+    }
+
+    /// Records its exchanges, or answers from a record.
+    pub fn with_exchanges(self, exchanges: Arc<Exchanges>) -> Self {
+        Service { exchanges, ..self }
     }
 
     /// Starts this program before the first call.
@@ -109,7 +118,8 @@ pub(super) async fn unless_stopped(
 impl Service {
     async fn attempt(&self, call: Call, mut stop: Stop) -> Answer {
         let mut url = self.urls.get(&*call.context.step).unwrap_or(&self.url).clone();
-        let Some(launch) = &self.launch else {
+        let replays = matches!(*self.exchanges, Exchanges::Replay(_));
+        let Some(launch) = self.launch.as_ref().filter(|_| !replays) else {
             return unless_stopped(self.exchange(url, &call), stop, Outcome::Unknown).await;
         };
         let mut is_first = true;
@@ -147,13 +157,28 @@ impl Service {
     }
 
     async fn exchange(&self, url: Url, call: &Call) -> Answer {
+        let asked = || Asked::of_service(call, url.path());
+        let received = match &*self.exchanges {
+            Exchanges::Live => self.send(&url, call).await,
+            Exchanges::Record(recorder) => {
+                let open = recorder.begin(call, asked(), Outcome::Unknown);
+                let received = self.send(&url, call).await;
+                open.end(&received)?;
+                received
+            }
+            Exchanges::Replay(recording) => recording.answer(call, &asked()),
+        };
+        read(received?, call)
+    }
+
+    async fn send(&self, url: &Url, call: &Call) -> Result<Received, Box<Failure>> {
         let request = self.client.post(url.clone()).headers(self.headers.clone());
         let request =
             request.headers(context(call)).header(header::ACCEPT, ACCEPTED).body(contract::inputs(call));
-        let response = self.client.send(request).await.map_err(|error| lost(&url, &error))?;
-        match location(&url, &response)? {
-            None => read(response, call, false).await,
-            Some(location) => read(self.settled(&url, response, location, call).await?, call, true).await,
+        let response = self.client.send(request).await.map_err(|error| lost(url, &error))?;
+        match location(url, &response)? {
+            None => received(response, false).await,
+            Some(location) => received(self.settled(url, response, location, call).await?, true).await,
         }
     }
 
@@ -247,15 +272,26 @@ pub(super) fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The meaning of a response for the attempt. Once the service has accepted it, no status means that it had no effect.
-async fn read(response: Response, call: &Call, accepted: bool) -> Answer {
-    let status = response.status();
-    let is_json = media_type(response.headers()).is_some_and(|kind| kind.ends_with("json"));
-    let target = response.headers().get(header::LOCATION).cloned();
-    let pause = retry_after(response.headers());
+/// What a response has in it.
+async fn received(response: Response, is_accepted: bool) -> Result<Received, Box<Failure>> {
+    let (status, headers) = (response.status(), response.headers());
+    let is_json = media_type(headers).is_some_and(|kind| kind.ends_with("json"));
+    let target = headers.get(header::LOCATION).filter(|_| status.is_redirection());
+    let location = target.map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
+    let retry_after = retry_after(headers);
     let body = body(response).await?;
+    let body = match status.is_success() {
+        true => contract::text(body)?,
+        false => String::from_utf8_lossy(&body).into_owned(),
+    };
+    Ok(Received { status: status.as_u16(), retry_after, body, is_json, is_accepted, location })
+}
+
+/// The meaning of a response for the attempt. Once the service has accepted it, no status means that it had no effect.
+fn read(received: Received, call: &Call) -> Answer {
+    let Received { status, retry_after, body: text, is_json, is_accepted: accepted, location } = received;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status.is_success() {
-        let text = contract::text(body)?;
         return match serde_json::from_str::<String>(&text) {
             Ok(text) if is_json => contract::done(&call.outputs, &text),
             _ if is_json => contract::result(&call.outputs, &text),
@@ -263,14 +299,13 @@ async fn read(response: Response, call: &Call, accepted: bool) -> Answer {
         };
     }
     if status.is_redirection() {
-        let to =
-            target.map_or_else(String::new, |to| format!(": {}", String::from_utf8_lossy(to.as_bytes())));
+        let to = location.map_or_else(String::new, |to| format!(": {to}"));
         let message =
             format!("the service answered {}{to}; it is not followed to another address", named(status));
         let outcome = if accepted { Outcome::Unknown } else { Outcome::Failed };
         return Err(contract::failure(Cause::Refused, message, outcome, false));
     }
-    Err(refused(status, &String::from_utf8_lossy(&body), pause, call, accepted))
+    Err(refused(status, &text, retry_after, call, accepted))
 }
 
 /// The body of a response, up to one byte more than allowed, to detect a larger one.

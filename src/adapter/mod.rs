@@ -12,6 +12,7 @@ pub mod coder;
 pub mod container;
 pub mod contract;
 pub mod conversation;
+pub mod exchanges;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;

@@ -186,3 +186,26 @@ fn a_run_that_is_refused_leaves_an_earlier_record_as_it_is() {
         assert_eq!(told.exit, Some(2), "{}", told.err);
     }
 }
+
+const PRICES: &str = "# Prices\n\n## Price @pricing\nname::String → price::Number\n";
+
+/// From the record the service is neither started nor asked, and its secrets are not needed.
+#[test]
+fn a_recorded_service_is_neither_started_nor_asked() {
+    let service = Service::new(|_| Some((200, json!({"price": 12.5}))));
+    let place = Place::new(PRICES);
+    let settings = format!(
+        "[agents.pricing]\nhttp = \"http://{}/prices\"\nkey = \"secret:PRICE_KEY\"\n",
+        service.address
+    );
+    place.write("orderflow.toml", &settings);
+    let mut command = place.command("run flow.md --quiet --input name=Ada --record exchanges.jsonl");
+    let recorded = told(command.env("PRICE_KEY", "sk-very-secret").output().unwrap());
+    assert_eq!(recorded.exit, Some(0), "{}", recorded.err);
+    assert_eq!(place.read("exchanges.jsonl").lines().count(), 1);
+    drop(service);
+    place.write("orderflow.toml", &format!("{settings}start = [\"not-installed\"]\n"));
+    let again = place.orderflow("run flow.md --quiet --input name=Ada --exchanges exchanges.jsonl");
+    assert_eq!((again.exit, again.err.as_str()), (Some(0), ""));
+    assert!(place.orderflow("show last --item 1").out.contains("12.5"));
+}

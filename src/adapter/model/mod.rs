@@ -8,7 +8,6 @@
 //! once, with the misfit as the next message.
 
 mod events;
-mod exchanges;
 mod presence;
 mod protocol;
 mod purse;
@@ -16,16 +15,15 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use exchanges::{Exchanges, Recorder, Recording};
 pub(super) use presence::present;
 pub use protocol::Protocol;
 
+use super::exchanges::{Asked, Exchanges, Received};
 use super::http::{self, Client, HeaderName, HeaderValue, Url};
 use super::{Adapter, Bound, Call, Declared, Ending, Stop, contract, prompt};
 use crate::event::{Answer, Cause, Failure, Outcome, Reply, Role, UNAVAILABLE};
 use crate::value::dollars::Dollars;
 use crate::value::{Type, Value};
-use exchanges::{Answered, Asked, Received};
 use protocol::{Message, Turn, Usage};
 use purse::Purse;
 use reqwest::StatusCode;
@@ -49,7 +47,7 @@ pub struct Model {
     pub price: Option<Price>,
     /// The provider reports the cost of each answer.
     pub reports_cost: bool,
-    /// Shared by all models of a run.
+    /// Shared by all models and services of a run.
     pub exchanges: Arc<Exchanges>,
 }
 
@@ -142,22 +140,18 @@ impl Model {
         let request = self.protocol.request(self, messages, form, most);
         let asked = || {
             let first = self.protocol.request(self, &messages[..1], form, most);
-            Asked::of(call, self.protocol, first, messages.len().div_ceil(2), request.clone())
+            let by = (self.protocol, messages.len().div_ceil(2));
+            Asked::of_model(call, by, first, request.clone())
         };
         let received = match &*self.exchanges {
             Exchanges::Live => self.send(call, &request).await,
             Exchanges::Record(recorder) => {
-                let open = recorder.begin(call, asked());
+                let open = recorder.begin(call, asked(), Outcome::Failed);
                 let received = self.send(call, &request).await;
-                open.end(&answered(&received))?;
+                open.end(&received)?;
                 received
             }
-            Exchanges::Replay(recording) => match recording.answer(call, &asked())? {
-                Answered::Response(received) => Ok(received),
-                Answered::Lost { message, outcome, retryable } => {
-                    Err(contract::failure(Cause::Protocol, message, outcome, retryable))
-                }
-            },
+            Exchanges::Replay(recording) => recording.answer(call, &asked()),
         }?;
         let status = StatusCode::from_u16(received.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if !status.is_success() {
@@ -204,7 +198,7 @@ impl Model {
             }
             true => contract::text(body).map_err(harmless)?,
         };
-        Ok(Received { status: status.as_u16(), retry_after, body })
+        Ok(Received { status: status.as_u16(), retry_after, body, ..Received::default() })
     }
 
     /// A failure with the cost so far.
@@ -238,18 +232,6 @@ impl Model {
         let priced =
             |price: Price| price.input.of_tokens(spent.input).plus(price.output.of_tokens(spent.output));
         spent.cost.or_else(|| spent.tokens().and(self.price).map(priced))
-    }
-}
-
-/// What came of a request, to be recorded.
-fn answered(received: &Result<Received, Box<Failure>>) -> Answered {
-    match received {
-        Ok(received) => Answered::Response(received.clone()),
-        Err(failure) => Answered::Lost {
-            message: failure.message.clone(),
-            outcome: failure.outcome,
-            retryable: failure.retryable,
-        },
     }
 }
 

@@ -2,8 +2,8 @@
 //! so that everything else is the same for both. An answer without its end is a failure.
 
 use super::events::{Event, Events};
-use super::exchanges::Received;
 use super::{Protocol, garbled, harmless, protocol};
+use crate::adapter::exchanges::Received;
 use crate::adapter::{LiveWords, contract, http};
 use crate::event::Failure;
 use crate::value::{Object, Value};
@@ -249,11 +249,11 @@ fn refusal(mut said: Value) -> Received {
     let number = error["code"].as_u64().and_then(|code| u16::try_from(code).ok());
     let status = number.filter(|code| (400..600).contains(code)).or_else(|| named("code"));
     let status = status.or_else(|| named("type")).unwrap_or(OTHER);
-    Received { status, retry_after: None, body: json!({"error": error}).to_string() }
+    Received { status, body: json!({"error": error}).to_string(), ..Received::default() }
 }
 
 /// A response within the bounds of one that is not streamed.
 fn received(body: Value) -> Result<Received, Box<Failure>> {
     let body = contract::text(body.to_string().into_bytes()).map_err(harmless)?;
-    Ok(Received { status: 200, retry_after: None, body })
+    Ok(Received { status: 200, body, ..Received::default() })
 }

@@ -16,6 +16,7 @@ mod mcp_streams;
 pub(super) mod model;
 mod orphans;
 mod process;
+mod recorded;
 pub(super) mod stream;
 mod worker;
 

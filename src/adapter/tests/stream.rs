@@ -1,6 +1,7 @@
 //! Models that stream: the same answers, costs and failures as without, and an end of the connection with the attempt.
 
-use super::super::model::{Exchanges, Model, Protocol, Recorder, Recording};
+use super::super::exchanges::{Exchanges, Recorder, Recording};
+use super::super::model::{Model, Protocol};
 use super::super::redact::{ItemRedactor, Redactor};
 use super::super::{Adapter, Call, Stop, Urgency};
 use super::http::{listen, respond};

@@ -8,10 +8,11 @@ use super::limits;
 use crate::adapter::Adapter;
 use crate::adapter::coder::CodingAgent;
 use crate::adapter::container::Container;
+use crate::adapter::exchanges::Exchanges;
 use crate::adapter::http::{self, HeaderName, HeaderValue, Service};
 use crate::adapter::launch::Launch;
 use crate::adapter::mcp::{Mcp, Server};
-use crate::adapter::model::{Exchanges, Model};
+use crate::adapter::model::Model;
 use crate::adapter::process::ProgramAgent;
 use crate::adapter::program::Program;
 use crate::adapter::stub::{Furnished, StubAgent};
@@ -119,6 +120,18 @@ impl<'a> Making<'a> {
         self.client.clone().context("HTTP is not set up")
     }
 
+    /// The headers of requests to a model or a service; from a record no requests are made.
+    fn headers(
+        &self,
+        agent: &str,
+        headers: &[(HeaderName, Header)],
+    ) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
+        match &*self.bound.exchanges {
+            Exchanges::Replay(_) => Ok(Vec::new()),
+            Exchanges::Live | Exchanges::Record(_) => self.doers.headers(agent, headers),
+        }
+    }
+
     /// A document that a step runs.
     fn child(&mut self, root: &Document, place: usize) -> anyhow::Result<Arc<ChildDocument>> {
         if let Some(known) = self.known.get(&place) {
@@ -192,9 +205,10 @@ impl<'a> Making<'a> {
                 Doer::Service { agent, url, urls, headers, start, env } => match self.services.get(agent) {
                     Some(known) => known.clone(),
                     None => {
-                        let headers = self.doers.headers(agent, headers)?;
                         let service =
-                            Service::new(self.client()?, (*url).clone(), headers).with_urls((*urls).clone());
+                            Service::new(self.client()?, (*url).clone(), self.headers(agent, headers)?)
+                                .with_urls((*urls).clone())
+                                .with_exchanges(self.bound.exchanges.clone());
                         let launch = match start.as_slice() {
                             [] => None,
                             start => Launch::new(program(start, &folder, env), url),
@@ -224,12 +238,7 @@ impl<'a> Making<'a> {
                     client: self.client()?,
                     protocol: provider.protocol,
                     url: provider.url.clone(),
-                    headers: match &*self.bound.exchanges {
-                        Exchanges::Replay(_) => Vec::new(),
-                        Exchanges::Live | Exchanges::Record(_) => {
-                            self.doers.headers(agent, &provider.headers)?
-                        }
-                    },
+                    headers: self.headers(agent, &provider.headers)?,
                     name: name.split_once('/').map_or(*name, |(_, model)| model).to_owned(),
                     system: system.clone(),
                     max_tokens: *max_tokens,

@@ -136,12 +136,13 @@ pub fn find<'a>(
     replays: bool,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Doers<'a>> {
-    let mut search = Search { settings, stub, problems: Vec::new(), all: Vec::new() };
+    let mut search = Search { settings, stub, replays, problems: Vec::new(), all: Vec::new() };
     search.document(document, graph, &document.children);
     let mut wanted = BTreeSet::new();
     for (_, graph, steps) in &search.all {
-        // A model that is not asked needs no key.
-        let asked = steps.iter().filter(|(_, doer)| !(replays && matches!(doer, Doer::Model { .. })));
+        // What is not asked needs no key.
+        let recorded = |doer: &Doer<'_>| replays && matches!(doer, Doer::Model { .. } | Doer::Service { .. });
+        let asked = steps.iter().filter(|(_, doer)| !recorded(doer));
         wanted.extend(asked.flat_map(|(step, _)| gives(step, graph, settings)));
     }
     let secrets = Secrets::fetch(&wanted, settings, terminal);
@@ -172,6 +173,7 @@ pub fn find<'a>(
 struct Search<'a> {
     settings: &'a Settings,
     stub: bool,
+    replays: bool,
     problems: Vec<(&'a Document, Vec<Diagnostic>)>,
     all: Vec<(&'a Document, &'a Graph, DoneBy<'a>)>,
 }
@@ -185,7 +187,7 @@ impl<'a> Search<'a> {
                 inner.push(child);
                 continue;
             }
-            match doer(document, step, self.settings) {
+            match doer(document, step, self.settings, self.replays) {
                 Ok(Some(doer)) => doers.push((step, doer)),
                 Ok(None) if self.stub => doers.push((step, Doer::Stub)),
                 Ok(None) => problems.push(unbound(document, step, self.settings)),
@@ -214,6 +216,7 @@ fn doer<'a>(
     document: &Document,
     step: &'a Step,
     settings: &'a Settings,
+    replays: bool,
 ) -> Result<Option<Doer<'a>>, Box<Diagnostic>> {
     let heading = document.source.line(step.line);
     if let Some((name, agent)) = settings.bound(step.agent.as_deref()) {
@@ -246,7 +249,8 @@ fn doer<'a>(
                 })
             }
             Some(Reach::Http { url, urls, headers, start }) => {
-                let start = if start.is_empty() { Vec::new() } else { found(start)? };
+                // A service that is not asked is not started.
+                let start = if start.is_empty() || replays { Vec::new() } else { found(start)? };
                 Some(Doer::Service { agent: name, url, urls, headers, start, env: &agent.env })
             }
             Some(Reach::Mcp { server, tool }) => {

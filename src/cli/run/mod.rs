@@ -28,7 +28,7 @@ use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::stream;
 use super::terminal::Terminal;
-use crate::adapter::model::{Exchanges, Recorder, Recording};
+use crate::adapter::exchanges::{Exchanges, Recorder, Recording};
 use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::disk;
@@ -134,19 +134,19 @@ pub struct Args {
     show: Show,
 }
 
-/// Exchanges with models.
+/// Exchanges with models and services.
 #[derive(clap::Args, Clone, Debug, Default)]
 struct ExchangesArgs {
-    /// Write every exchange with a model to this file, without secrets; resume and retry add to it
+    /// Write every exchange with a model or a service to this file, without secrets; resume and retry add to it
     #[arg(long, value_name = "FILE", conflicts_with = "exchanges")]
     record: Option<PathBuf>,
-    /// Answer the requests to models from this file, which --record wrote, instead of asking them
+    /// Answer the requests to models and services from this file, which --record wrote, instead of asking them
     #[arg(long, value_name = "FILE")]
     exchanges: Option<PathBuf>,
 }
 
 impl ExchangesArgs {
-    /// Whether the models of the run are not asked.
+    /// Whether the models and services of the run are not asked.
     fn replays(&self) -> bool {
         self.record.is_none() && self.exchanges.is_some()
     }

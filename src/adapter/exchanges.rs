@@ -1,12 +1,12 @@
-//! Exchanges with models in a file of JSON lines: recorded by one run, and the answers of another, without a network.
+//! Exchanges with models and services in a file of JSON lines: recorded by one run, and the answers of another, without a network.
 //!
 //! An exchange is found by a hash of its step, item, element, attempt and turn, and of the first request of the attempt
 //! without the item's secrets, its limit of tokens and how its answer is sent: later turns follow from it and from the
 //! answers. So the order of parallel steps does not matter. Of equal ones the last counts: an attempt that was
 //! interrupted is made again.
 
-use super::Protocol;
-use crate::adapter::{Call, Context, contract};
+use super::model::Protocol;
+use super::{Call, Context, contract};
 use crate::disk::Named;
 use crate::event::{Cause, Failure, Outcome};
 use crate::value::{Value, json as text};
@@ -31,7 +31,7 @@ const WITHOUT: [&str; 4] = ["max_tokens", "max_output_tokens", "stream", "stream
 /// Where exchanges are written, or where their answers come from.
 #[derive(Debug, Default)]
 pub enum Exchanges {
-    /// The provider answers.
+    /// The provider or the service answers.
     #[default]
     Live,
     Record(Recorder),
@@ -55,7 +55,7 @@ pub struct Recording {
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answered {
+enum Answered {
     Response(Received),
     /// There was none.
     Lost {
@@ -66,13 +66,22 @@ pub(super) enum Answered {
 }
 
 /// A response.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Received {
     pub status: u16,
-    /// How long the provider wants to be left alone.
+    /// How long the other side wants to be left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
     pub body: String,
+    /// The media type of a service's answer is JSON.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_json: bool,
+    /// A service had accepted the request before: this is the end of its polls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_accepted: bool,
+    /// Where a service redirects to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
 }
 
 /// A line of the file. Only `request` and the answer are read again.
@@ -102,19 +111,37 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// The request of a turn, counted from 1; `first` is that of the first one.
-    pub fn of(call: &Call, protocol: Protocol, mut first: Value, turn: usize, mut body: Value) -> Asked {
+    /// The request of a model's turn, counted from 1; `first` is that of the first one.
+    pub fn of_model(
+        call: &Call,
+        (protocol, turn): (Protocol, usize),
+        mut first: Value,
+        mut body: Value,
+    ) -> Asked {
         for body in [&mut first, &mut body] {
             if let Value::Object(members) = body {
                 WITHOUT.iter().for_each(|name| drop(members.shift_remove(*name)));
             }
         }
+        Asked::of(call, &[turn.into(), format!("{protocol:?}").into()], first, body)
+    }
+
+    /// The request to a service, to be found by its method, its path and its body.
+    pub fn of_service(call: &Call, path: &str) -> Asked {
+        let inputs = call.inputs.iter().map(|(name, value)| (name.to_string(), (**value).clone()));
+        let body = Value::Object(inputs.collect());
+        Asked::of(call, &["POST".into(), path.into()], body.clone(), body)
+    }
+
+    fn of(call: &Call, how: &[Value], mut first: Value, mut body: Value) -> Asked {
         // Another machine has other keys, and an answer from a file needs none: they decide nothing.
         call.redactor.value_by_item(&mut first);
         call.redactor.value(&mut body);
         let Context { step, item, element, attempt, .. } = &call.context;
-        let about = json!([**step, **item, element, attempt, turn, format!("{protocol:?}"), first]);
-        Asked { hash: blake3::hash(about.to_string().as_bytes()).to_hex().to_string(), body }
+        let mut about = vec![json!(**step), json!(**item), json!(element), json!(attempt)];
+        about.extend(how.iter().cloned().chain([first]));
+        let about = Value::Array(about).to_string();
+        Asked { hash: blake3::hash(about.as_bytes()).to_hex().to_string(), body }
     }
 }
 
@@ -123,13 +150,23 @@ pub(super) struct Open<'a> {
     recorder: &'a Recorder,
     call: &'a Call,
     asked: Asked,
+    /// The outcome if it is stopped.
+    stopped: Outcome,
     ended: bool,
 }
 
 impl Open<'_> {
-    /// Records the answer.
-    pub fn end(mut self, answer: &Answered) -> Result<(), Box<Failure>> {
+    /// Records what came of it.
+    pub fn end(mut self, received: &Result<Received, Box<Failure>>) -> Result<(), Box<Failure>> {
         self.ended = true;
+        let answer = match received {
+            Ok(received) => Answered::Response(received.clone()),
+            Err(failure) => Answered::Lost {
+                message: failure.message.clone(),
+                outcome: failure.outcome,
+                retryable: failure.retryable,
+            },
+        };
         self.recorder.add(self.call, &self.asked, answer)
     }
 }
@@ -138,17 +175,17 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.ended {
             let message = "the recorded request was stopped before its answer".to_owned();
-            let answer = Answered::Lost { message, outcome: Outcome::Failed, retryable: true };
+            let answer = Answered::Lost { message, outcome: self.stopped, retryable: true };
             // The attempt has ended already; a replay says what is missing.
-            let _ = self.recorder.add(self.call, &self.asked, &answer);
+            let _ = self.recorder.add(self.call, &self.asked, answer);
         }
     }
 }
 
 impl Recorder {
-    /// Begins an exchange.
-    pub(super) fn begin<'a>(&'a self, call: &'a Call, asked: Asked) -> Open<'a> {
-        Open { recorder: self, call, asked, ended: false }
+    /// Begins an exchange, which has this outcome if it is stopped.
+    pub(super) fn begin<'a>(&'a self, call: &'a Call, asked: Asked, stopped: Outcome) -> Open<'a> {
+        Open { recorder: self, call, asked, stopped, ended: false }
     }
 
     /// Opens the file; `append` to what it has, or replace that. A last line that a killed runner did not complete is
@@ -190,8 +227,7 @@ impl Recorder {
     }
 
     /// Adds an exchange, without its secrets.
-    fn add(&self, call: &Call, asked: &Asked, answer: &Answered) -> Result<(), Box<Failure>> {
-        let mut answer = answer.clone();
+    fn add(&self, call: &Call, asked: &Asked, mut answer: Answered) -> Result<(), Box<Failure>> {
         match &mut answer {
             // Digits of a short secret may occur in a number, where a name would break the JSON.
             Answered::Response(received) => match text::parse(&received.body) {
@@ -256,9 +292,9 @@ impl Recording {
         }
     }
 
-    /// The answer to a request.
-    pub(super) fn answer(&self, call: &Call, asked: &Asked) -> Result<Answered, Box<Failure>> {
-        self.answers.get(&asked.hash).cloned().ok_or_else(|| {
+    /// The answer to a request, or why there was none.
+    pub(super) fn answer(&self, call: &Call, asked: &Asked) -> Result<Received, Box<Failure>> {
+        let found = self.answers.get(&asked.hash).cloned().ok_or_else(|| {
             let context = &call.context;
             let element = context.element.map(|element| format!("[{element}]")).unwrap_or_default();
             let message = format!(
@@ -270,7 +306,13 @@ impl Recording {
                 self.path.display()
             );
             contract::failure(Cause::Start, message, Outcome::NotExecuted, false)
-        })
+        })?;
+        match found {
+            Answered::Response(received) => Ok(received),
+            Answered::Lost { message, outcome, retryable } => {
+                Err(contract::failure(Cause::Protocol, message, outcome, retryable))
+            }
+        }
     }
 }
 
