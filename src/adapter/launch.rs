@@ -5,6 +5,7 @@ use super::http::Url;
 use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, ended, hear, last_word};
 use super::restarts::Restarts;
 use super::spawned::Spawns;
+use super::tree::Tree;
 use super::{Stop, Stopper, Urgency, contract};
 use crate::event::{Cause, Failure, Outcome};
 use crate::value::words;
@@ -13,6 +14,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Child;
 use tokio::sync::watch;
 
 /// The variable with the port at which the service must listen.
@@ -46,6 +48,7 @@ pub struct Running {
     /// How it ended, once it has.
     ended: watch::Receiver<Option<String>>,
     log: Arc<Mutex<Tail>>,
+    tree: Arc<Tree>,
     /// It has accepted a connection.
     ready: watch::Sender<bool>,
 }
@@ -100,12 +103,17 @@ impl Launch {
         let (ending, over) = watch::channel(None);
         let log = Arc::new(Mutex::new(Tail::new(LOG)));
         let own = log.clone();
+        let Started { child, tree, .. } = started;
+        let tree = Arc::new(tree);
+        let whole = tree.clone();
         tokio::spawn(async move {
-            let status = attend(started, stop, &own).await;
-            let end = format!("the service {}{}", ended(status).1, last_word(&lock(&own).text()));
+            let (cause, ended) = ended(attend(child, &whole, stop, &own).await);
+            let hint = if cause == Cause::Exit(0) { ", and must stay in the foreground" } else { "" };
+            let end = format!("the service {ended}{hint}{}", last_word(&lock(&own).text()));
             ending.send_replace(Some(end));
         });
-        Ok(Running { port: address.port(), stopper, ended: over, log, ready: watch::channel(false).0 })
+        let ready = watch::channel(false).0;
+        Ok(Running { port: address.port(), stopper, ended: over, log, tree, ready })
     }
 
     /// Ends the program, at once if `stop` requests it.
@@ -165,7 +173,9 @@ impl Running {
         let address = SocketAddr::new(address.ip(), self.port);
         let connect = async {
             let mut pause = FIRST_LOOK;
-            while TcpStream::connect(address).await.is_err() {
+            // Something else may have begun to listen there meanwhile, such as the same service of another run.
+            while TcpStream::connect(address).await.is_err() || self.tree.listens_on(self.port) == Some(false)
+            {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_LOOK);
             }
@@ -199,8 +209,12 @@ pub fn local(url: &Url) -> Option<SocketAddr> {
 }
 
 /// Runs the program to its end.
-async fn attend(started: Started, mut stop: Stop, log: &Mutex<Tail>) -> std::io::Result<ExitStatus> {
-    let Started { mut child, tree, .. } = started;
+async fn attend(
+    mut child: Child,
+    tree: &Tree,
+    mut stop: Stop,
+    log: &Mutex<Tail>,
+) -> std::io::Result<ExitStatus> {
     let (mut urgent, stdin) = (stop.clone(), child.stdin.take());
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let exit = async {

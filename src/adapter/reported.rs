@@ -92,7 +92,7 @@ const MOST_RELAYED: usize = 1000;
 pub fn relayed(reported: &Object) -> Vec<Relayed> {
     let list = reported.get("messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let one = |message: &Value| {
-        let text = |name| Some(message.get(name)?.as_str()?.to_owned());
+        let text = |name| Some(message.get(name)?.as_str()?.to_owned()).filter(|text| !text.is_empty());
         let (role, party) = match (text("to"), text("from")) {
             (Some(party), None) => (Role::Sent, party),
             (None, Some(party)) => (Role::Received, party),

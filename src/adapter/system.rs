@@ -184,3 +184,25 @@ fn folder(pid: Pid) -> PathBuf {
 pub fn children_among(all: &[Seen]) -> impl Fn(Pid) -> Vec<Seen> {
     |parent| all.iter().filter(|seen| seen.parent == Some(parent)).copied().collect()
 }
+/// The sockets that listen on this TCP port, as links of `/proc/PID/fd` name them; `None` if the system does not say.
+pub fn listeners(port: u16) -> Option<Vec<String>> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).ok());
+    if tables.iter().all(Option::is_none) {
+        return None;
+    }
+    let socket = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (_, own) = fields.get(1)?.rsplit_once(':')?;
+        let listens = fields.get(3) == Some(&"0A") && u16::from_str_radix(own, 16) == Ok(port);
+        listens.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]"))).flatten()
+    };
+    Some(tables.iter().flatten().flat_map(|table| table.lines().filter_map(socket)).collect())
+}
+
+/// Whether a process has one of these open.
+pub fn holds(pid: Pid, links: &[String]) -> bool {
+    let open =
+        std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+    let mut open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    open.any(|link| link.to_str().is_some_and(|link| links.iter().any(|known| known == link)))
+}

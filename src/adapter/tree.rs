@@ -62,6 +62,12 @@ impl Tree {
         let _ = tokio::time::timeout(LINGER, self.end_by(Signal::KILL)).await;
     }
 
+    /// Whether one of its processes listens on this TCP port; `None` if the system does not say.
+    pub fn listens_on(&self, port: u16) -> Option<bool> {
+        let sockets = system::listeners(port)?;
+        Some(aside(|| self.living()).iter().any(|seen| system::holds(seen.pid(), &sockets)))
+    }
+
     fn program(&self) -> Option<Seen> {
         system::see(self.leader).filter(|seen| Some(seen.id.1) == self.started)
     }

@@ -213,7 +213,27 @@ impl Document {
         self.problems.extend(asked.map(|name| problem::secret_not_given(name.span, &name.value)));
         let unpriced = unpriced_budgets(&self.spec, graph, settings);
         self.problems.extend(unpriced);
+        self.problems.extend(self.misspelt_phases(graph, settings));
         self.problems.sort_by_key(|problem| (problem.span, problem.severity));
+    }
+
+    /// Steps whose names are similar to those that the settings of their agents have, and that no step has.
+    fn misspelt_phases(&self, graph: &Graph, settings: &Settings) -> Vec<Diagnostic> {
+        let misspelt = graph.steps.iter().filter_map(|step| {
+            let (name, agent) = settings.bound(step.agent.as_deref())?;
+            let urls = match &agent.reach {
+                Some(Reach::Http { urls, .. }) => urls.keys().collect(),
+                _ => Vec::new(),
+            };
+            let said = [("paths", urls), ("effects", agent.effects.of.keys().collect())];
+            said.into_iter().find_map(|(key, phases)| {
+                let other = |phase: &&str| graph.by_phase(phase).is_none();
+                let near = nearest(&step.phase, phases.iter().map(|phase| phase.as_str()).filter(other));
+                let near = near.filter(|_| !phases.contains(&&step.phase))?;
+                Some(problem::misspelt_phase(self.source.line(step.line), &step.phase, (name, key, near)))
+            })
+        });
+        misspelt.collect()
     }
 
     /// Channels without limits whose name is similar to one with limits.

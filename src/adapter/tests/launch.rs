@@ -147,3 +147,19 @@ fn only_addresses_of_this_machine_are_started() {
         assert!(!launch(url), "{url}");
     }
 }
+
+/// Both would listen at the same port: the second one must not take the first one's for its own.
+#[tokio::test]
+async fn the_service_of_another_run_is_not_taken_for_the_own_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", free.local_addr().unwrap());
+    drop(free);
+    let (one, other) = (service(SERVICE, &address, folder.path()), service(SERVICE, &address, folder.path()));
+    let (one, other) =
+        tokio::join!(ask(&one, "/orders", folder.path()), ask(&other, "/orders", folder.path()));
+    let answered = [&one, &other].into_iter().filter(|(_, place)| place.is_some()).count();
+    assert_eq!(answered, 1, "{one:?} {other:?}");
+    let (failed, _) = if one.1.is_some() { other } else { one };
+    assert!(failed.contains("Address already in use"), "{failed}");
+}

@@ -233,6 +233,14 @@ pub fn unpriced_budget(span: Span, agents: &[String]) -> Diagnostic {
     )
 }
 
+/// A step whose name is similar to one that the settings of its agent have for no step.
+pub fn misspelt_phase(span: Span, phase: &str, (agent, key, near): (&str, &str, &str)) -> Diagnostic {
+    let message =
+        format!("`{key}` of the agent `{agent}` names {}, and no step has this name", words::code(near));
+    Diagnostic::warning("misspelt-phase", span, message)
+        .help(format!("write {} in orderflow.toml, if this step is meant", words::code(phase)))
+}
+
 /// A budget in dollars for a coding agent that reports no cost.
 pub fn unreported_budget(span: Span, agents: &[String]) -> Diagnostic {
     let (s, reports) =

@@ -214,6 +214,8 @@ fn plain(text: &str) -> String {
         match letter {
             '#' => out.push_str("#35;"),
             ';' => out.push_str("#59;"),
+            // Two of them begin a comment or a setting of the whole diagram.
+            '%' => out.push_str("#37;"),
             other => out.push(other),
         }
         out
