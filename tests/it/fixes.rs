@@ -186,7 +186,7 @@ fn read(text: &str) -> Read {
 fn steps(read: &Read) -> BTreeMap<(String, usize), (String, std::ops::Range<usize>)> {
     let mut steps: BTreeMap<(String, usize), (String, std::ops::Range<usize>)> = BTreeMap::new();
     let spec = &read.spec;
-    for (index, step) in spec.steps.iter().enumerate() {
+    for step in &spec.steps {
         let said = &step.annotations;
         let ports =
             step.signature.iter().flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
@@ -205,7 +205,10 @@ fn steps(read: &Read) -> BTreeMap<(String, usize), (String, std::ops::Range<usiz
             step.chains.len(),
             step.program.is_some(),
         );
-        let end = spec.steps.get(index + 1).map_or(read.source.text.len(), |next| next.heading.start);
+        // Compensations that a document implies stand behind all others, with the places of their steps.
+        let later =
+            spec.steps.iter().map(|next| next.heading.start).filter(|next| *next > step.heading.start);
+        let end = later.min().unwrap_or(read.source.text.len());
         let title = step.title.value.clone();
         let number = steps.keys().filter(|(other, _)| *other == title).count();
         steps.insert((title, number), (summary, step.heading.start..end));
