@@ -65,6 +65,7 @@
 //!         workspace,
 //!         deadline: None,
 //!         owns_orphans: false,
+//!         sinks: Vec::new(),
 //!     }
 //! }
 //!
