@@ -5,11 +5,12 @@ use super::exit::{Exit, Stop};
 use super::help::with_exits;
 use super::run;
 use super::runs::find;
+use super::stream;
 use super::terminal::Terminal;
 use super::trust;
 use crate::diag::nearest;
 use crate::diag::render::{visible, visible_json};
-use crate::disk::Named;
+use crate::disk::read_at_most;
 use crate::event::{Arrival, RunEvent};
 use crate::history::{History, LockedRun, Prospect, try_lock};
 use crate::journal::LockError;
@@ -45,7 +46,7 @@ pub struct Args {
     /// The subject of the event: the key of an item, or the value that the step names with `for`
     #[arg(long, value_name = "KEY")]
     item: String,
-    /// The payload, as JSON or as @FILE [default: {}]
+    /// The payload, as JSON or as @FILE; @- is standard input [default: {}]
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
     /// The id of the event [default: a new one]
@@ -108,7 +109,8 @@ fn data(said: Option<&str>) -> anyhow::Result<Value> {
         None => (said.to_owned(), "--data".to_owned()),
         Some(file) => {
             let of = visible(file);
-            let bytes = Named::by_user(file).read(LARGEST).with_context(|| format!("cannot read {of}"))?;
+            let bytes = stream::open(Path::new(file)).and_then(|from| read_at_most(from, LARGEST));
+            let bytes = bytes.with_context(|| format!("cannot read {of}"))?;
             let text = String::from_utf8(bytes);
             (text.map_err(|_| refused(format!("{of} is not UTF-8")))?, of)
         }

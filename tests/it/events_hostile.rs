@@ -250,3 +250,19 @@ echo \"$IN_GO_NOW\"
     let resumed = place.orderflow("resume last");
     assert_eq!(resumed.exit, Some(0), "{}", resumed.err);
 }
+
+#[test]
+fn the_data_of_an_event_may_come_from_standard_input() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let place = waiting(AWAIT);
+    let mut command = place.command("signal last order.shipped --item a --data @-");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"{\"carrier\": \"DHL\"}\n").unwrap();
+    let told = told(child.wait_with_output().unwrap());
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    let told = place.orderflow("resume last --quiet");
+    assert_eq!(told.exit, Some(5), "{}", told.err);
+    assert_eq!(place.read("closed.log"), "{\"carrier\":\"DHL\"}\n");
+}

@@ -93,20 +93,20 @@ const YEAR_2000: u64 = 946_684_800_000;
 
 /// A CloudEvent in JSON, on one line.
 fn encode(source: &str, event: &Arrival) -> String {
-    let mut told = Object::new();
+    let mut members = Object::new();
     let text = |text: &str| Value::String(text.to_owned());
-    told.insert("specversion".into(), text("1.0"));
-    told.insert("id".into(), text(&event.id));
-    told.insert("source".into(), text(event.source.as_deref().unwrap_or(source)));
-    told.insert("type".into(), text(&event.kind));
-    told.insert("subject".into(), text(&event.subject));
+    members.insert("specversion".into(), text("1.0"));
+    members.insert("id".into(), text(&event.id));
+    members.insert("source".into(), text(event.source.as_deref().unwrap_or(source)));
+    members.insert("type".into(), text(&event.kind));
+    members.insert("subject".into(), text(&event.subject));
     let time = i64::try_from(event.at).ok().filter(|_| event.at >= YEAR_2000);
     if let Some(time) = time.and_then(|time| jiff::Timestamp::from_millisecond(time).ok()) {
-        told.insert("time".into(), text(&time.to_string()));
+        members.insert("time".into(), text(&time.to_string()));
     }
-    told.insert("datacontenttype".into(), text("application/json"));
-    told.insert("data".into(), (*event.data).clone());
-    Value::Object(told).to_string()
+    members.insert("datacontenttype".into(), text("application/json"));
+    members.insert("data".into(), (*event.data).clone());
+    Value::Object(members).to_string()
 }
 
 /// Reads a CloudEvent in JSON.
