@@ -273,6 +273,23 @@ fn the_programs_of_a_document_need_their_own_grant() {
     assert!(told.exit == Some(4) && told.err.contains("some of them have changed"), "{}", told.err);
 }
 
+/// `fences = true` is for the documents there, whoever runs others.
+#[test]
+fn the_programs_of_a_document_elsewhere_need_a_grant_whatever_the_folder_allows() {
+    let place = place();
+    place.write("go", "");
+    let flow = place.read("flow.md").replace("parts/review.md", "../parts/review.md");
+    place.write("own/flow.md", &flow);
+    place.write("own/orderflow.toml", "fences = true\n");
+    let told = place.orderflow("run own/flow.md --input order=7");
+    assert!(told.exit == Some(4) && told.err.contains("review.md"), "{}{}", told.out, told.err);
+    place.write("own/parts/review.md", REVIEW);
+    place.write("own/flow.md", &place.read("flow.md"));
+    place.write("own/go", "");
+    let told = place.orderflow("run own/flow.md --input order=7 --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+}
+
 /// A file that a document makes is a file of the run that has the step.
 #[test]
 fn files_cross_the_border() {

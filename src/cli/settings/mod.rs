@@ -79,6 +79,15 @@ impl Settings {
         sources.any(|channel| channel.types.iter().any(|one| one.matches(kind)))
     }
 
+    /// Whether the programs of a document may run without a grant: those of documents in the folder of the settings, not
+    /// of documents elsewhere that a step here runs.
+    pub fn allows_fences(&self, document: &Path) -> bool {
+        let real =
+            |path: &Path| disk::real(if path.as_os_str().is_empty() { Path::new(".") } else { path }).ok();
+        let is_here = || Some(real(document)?.starts_with(real(&self.folder)?));
+        self.fences && (document == Path::new("-") || is_here().unwrap_or(false))
+    }
+
     /// The path of the file, whether or not it exists.
     pub fn path(&self) -> PathBuf {
         self.file.clone().unwrap_or_else(|| self.folder.join(FILE))

@@ -136,9 +136,10 @@ impl Trust {
     /// Reads the grants of a document; a grant that cannot be read is reported and ignored.
     pub fn of(file: &Path, graph: &Graph, settings: &Settings, terminal: &mut Terminal) -> Trust {
         let programs = graph.steps.iter().any(|step| step.program.is_some());
-        let needed = programs && !settings.fences && file != Path::new("-");
+        let all = settings.allows_fences(file);
+        let needed = programs && !all && file != Path::new("-");
         let grant = if needed { kept(file, terminal) } else { None };
-        Trust { asks: Asks::of(graph), all: settings.fences, grant }
+        Trust { asks: Asks::of(graph), all, grant }
     }
 
     /// Whether the step's own program may run.
@@ -172,7 +173,7 @@ pub fn allow(
     terminal: &mut Terminal,
 ) -> anyhow::Result<bool> {
     let wanted = Wanted::of(document, graph, settings);
-    if settings.fences || wanted.is_empty() {
+    if settings.allows_fences(file) || wanted.is_empty() {
         return Ok(false);
     }
     let grants = Grants::open().ok().filter(|_| file != Path::new("-"));
