@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// Publishes one event an item.
-const SHOP: &str = "\
+pub const SHOP: &str = "\
 # Shop
 
 ## Pay
@@ -27,7 +27,7 @@ interface Receipt { total: number; name: string }
 ";
 
 /// Waits for it.
-const WAREHOUSE: &str = "\
+pub const WAREHOUSE: &str = "\
 # Warehouse
 
 ## Ship
@@ -43,14 +43,14 @@ echo shipped
 
 const TWO: &str = "{\"id\":\"a\",\"name\":\"A\"}\n{\"id\":\"b\",\"name\":\"B\"}\n";
 
-fn place(document: &str, settings: &str) -> Place {
+pub fn place(document: &str, settings: &str) -> Place {
     let place = Place::new(&document.replace("```ts", "## Types\n\n```ts"));
     place.write("items.jsonl", TWO);
     place.write("orderflow.toml", settings);
     place
 }
 
-fn read(told: &Told) -> Value {
+pub fn read(told: &Told) -> Value {
     serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{}{}", told.out, told.err))
 }
 
@@ -59,7 +59,7 @@ fn lines(place: &Place, name: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn until_waiting(place: &Place, count: u64) {
+pub fn until_waiting(place: &Place, count: u64) {
     place.until("items wait", || {
         let runs = serde_json::from_str::<Value>(&place.orderflow("runs --format json").out).ok();
         runs.is_some_and(|runs| runs[0]["counts"]["awaiting"] == count)

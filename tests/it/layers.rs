@@ -56,7 +56,7 @@ const OPENING: [&str; 20] = [
 
 /// What only some rooms may contain, with these rooms.
 const ONLY_IN: [(&[&str], &[&str]); 5] = [
-    (&["reqwest::", "rustls::"], &["adapter"]),
+    (&["reqwest::", "rustls::", "async_nats::"], &["adapter"]),
     (&["tokio::"], &["runtime", "adapter", "cli"]),
     (
         &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!(", "std::env", "io::stdout", "io::stderr"],

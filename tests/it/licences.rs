@@ -21,7 +21,15 @@ fn every_dependency_has_an_allowed_licence() {
     let deny: Deny = toml::from_str(&std::fs::read_to_string(root.join("deny.toml")).unwrap()).unwrap();
     // A line for each package that this system needs, all of which are here since the test was built.
     let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--package=orderflow", "--locked", "--offline", "--prefix=none", "--format={p}|{l}"])
+        .args([
+            "tree",
+            "--package=orderflow",
+            "--features=nats",
+            "--locked",
+            "--offline",
+            "--prefix=none",
+            "--format={p}|{l}",
+        ])
         .current_dir(root)
         .output()
         .unwrap();

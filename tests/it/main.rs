@@ -57,6 +57,8 @@ mod mcp;
 mod model_faults;
 mod models;
 mod mutations;
+#[cfg(feature = "nats")]
+mod nats;
 mod network;
 mod order_creation;
 mod order_events;
@@ -106,4 +108,6 @@ mod workers;
 mod workflows;
 mod write;
 
+#[cfg(feature = "nats")]
+use support::jetstream;
 use support::{aimock, coding, parsers, parts, place, program, python, shop_floor};

@@ -3,7 +3,7 @@
 
 use crate::shop_floor::Floor;
 
-const RUN: &str = "order-creation.md";
+pub const RUN: &str = "order-creation.md";
 
 /// Steps of a request whose goods are there.
 const DELIVERED: [&str; 9] = [
@@ -20,7 +20,7 @@ const DELIVERED: [&str; 9] = [
 
 /// All orders are delivered, and the two services agree on each.
 #[track_caller]
-fn books_agree(floor: &Floor, expected: &str) {
+pub fn books_agree(floor: &Floor, expected: &str) {
     let orders = "SELECT request_id, status, carrier FROM orders ORDER BY request_id";
     assert_eq!(floor.ask("sales", orders), expected);
     let status = "SELECT order_id, status, carrier, tracking_number, delivered_at FROM";
@@ -37,7 +37,7 @@ fn books_agree(floor: &Floor, expected: &str) {
     );
 }
 
-const BATCH: &str = "\
+pub const BATCH: &str = "\
 req_001 DELIVERED FedEx\nreq_003 DELIVERED DHL\nreq_005 DELIVERED FedEx\nreq_008 DELIVERED DHL\n";
 
 #[test]
@@ -154,6 +154,11 @@ fn messages(diagram: &str) -> Vec<(String, String, String)> {
 fn a_run_is_the_sequence_that_the_services_have_agreed_upon() {
     let floor = Floor::new();
     floor.run(&format!("{RUN} --tolerate 1 --item req_001 --item req_002"), 0);
+    is_the_sequence(&floor);
+}
+
+/// One order of the last run was delivered and one refused, each as the services have agreed.
+pub fn is_the_sequence(floor: &Floor) {
     for (item, expected) in [("req_001", &AVAILABLE[..]), ("req_002", &UNAVAILABLE[..])] {
         let told = floor.orderflow(&format!("graph --format sequence --run last --item {item}"));
         let found = messages(&told.out);

@@ -3,15 +3,22 @@
 
 mod file;
 mod http;
+#[cfg(feature = "nats")]
+mod nats;
 
 pub use file::{Appended, Followed};
 pub use http::{Listener, Posted};
+#[cfg(feature = "nats")]
+pub use nats::{Login, NatsStream};
 
 use crate::event::{Arrival, TypePattern};
 use crate::value::{Object, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// Whether channels of NATS were built.
+pub const NATS: bool = cfg!(feature = "nats");
 
 /// The pauses between the attempts to publish an event.
 const PAUSES: [Duration; 5] = [
@@ -58,6 +65,8 @@ impl Door {
 pub enum Sink {
     Append(Appended),
     Post(Posted),
+    #[cfg(feature = "nats")]
+    Nats(Arc<NatsStream>),
 }
 
 /// Why an event was not accepted, and whether another attempt may help.
@@ -78,6 +87,8 @@ impl Sink {
             let refused = match self {
                 Sink::Append(file) => file.append(&text).await,
                 Sink::Post(service) => service.post(&event.id, &text).await,
+                #[cfg(feature = "nats")]
+                Sink::Nats(stream) => stream.publish(event, &text).await,
             };
             let Err(refused) = refused else { return Ok(()) };
             match pauses.next().filter(|_| refused.again) {

@@ -1,16 +1,22 @@
 //! The channels of a run: binds the sinks to which its steps publish, and the sources of the events that they wait for.
 
 use super::super::exit::{Exit, Stop};
+#[cfg(feature = "nats")]
+use super::super::settings::NatsRoute;
 use super::super::settings::{EventRoute, Header, Origin, Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets;
 use crate::adapter::channel::{Appended, Door, Followed, Listener, Posted, Sink};
+#[cfg(feature = "nats")]
+use crate::adapter::channel::{Login, NatsStream};
 use crate::adapter::http::{Client, HeaderValue};
 use crate::diag::render::visible;
 use crate::event::TypePattern;
 use crate::graph::Graph;
 use crate::runtime::{BoundSink, Outbox, Sources, unix_millis};
 use anyhow::Context;
+#[cfg(feature = "nats")]
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -24,11 +30,20 @@ const WAITING: usize = 64;
 pub struct Channels {
     sinks: Vec<BoundSink>,
     sources: Vec<(Vec<TypePattern>, Source)>,
+    /// The id of the run, and when it began.
+    #[cfg_attr(
+        not(feature = "nats"),
+        expect(dead_code, reason = "channels of files and HTTP have no place to keep")
+    )]
+    run: (String, String),
 }
 
 enum Source {
     Follow(Followed),
     Listen(Listener),
+    /// The name of the channel is a part of the consumer's.
+    #[cfg(feature = "nats")]
+    Nats(String, Arc<NatsStream>),
 }
 
 impl Channels {
@@ -68,11 +83,27 @@ impl Channels {
                     channels.sources.push((types, Source::Listen(listener)));
                     continue;
                 }
+                #[cfg(feature = "nats")]
+                Some(EventRoute::Nats(route)) if publishes || brings => {
+                    let stream = Arc::new(nats(name, route, &types, &folder)?);
+                    if brings {
+                        channels.sources.push((types.clone(), Source::Nats(name.clone(), stream.clone())));
+                    }
+                    if !publishes {
+                        continue;
+                    }
+                    Sink::Nats(stream)
+                }
                 _ => continue,
             };
             channels.sinks.push(BoundSink { name: name.as_str().into(), types, sink });
         }
         Ok(channels)
+    }
+
+    /// The channels of the run with this id, which began at this time.
+    pub fn of(self, run: &str, started: &str) -> Channels {
+        Channels { run: (run.to_owned(), started.to_owned()), ..self }
     }
 
     /// The sinks, with the types that each takes.
@@ -88,6 +119,8 @@ impl Channels {
         if self.sources.is_empty() {
             return (outbox, None, tasks);
         }
+        #[cfg(feature = "nats")]
+        let (run, started) = self.run;
         let (events, incoming) = mpsc::channel(WAITING);
         let types = self.sources.iter().flat_map(|(types, _)| types.clone()).collect();
         for (types, source) in self.sources {
@@ -100,6 +133,16 @@ impl Channels {
                     };
                     tasks.spawn(file.follow(door, warn));
                 }
+                #[cfg(feature = "nats")]
+                Source::Nats(channel, stream) => {
+                    let consumer =
+                        format!("orderflow-{run}-{}", utf8_percent_encode(&channel, NON_ALPHANUMERIC));
+                    let warn = move |why: String| {
+                        let why = format!("warning: channel {channel}: {why}");
+                        Terminal::new().talk(&format!("{}\n", visible(&why)));
+                    };
+                    tasks.spawn(stream.consume(consumer, started.clone(), door, warn));
+                }
             }
         }
         (outbox, Some(Sources { events: incoming, types }), tasks)
@@ -108,10 +151,27 @@ impl Channels {
 
 /// The value of `Authorization`.
 fn header(channel: &str, key: &Header, folder: &Path) -> anyhow::Result<String> {
-    let Some(name) = &key.secret else { return Ok(key.text.clone()) };
+    Ok(format!("{}{}", key.text, secret(channel, key, folder)?))
+}
+
+/// The secret of a key.
+fn secret(channel: &str, key: &Header, folder: &Path) -> anyhow::Result<String> {
+    let Some(name) = &key.secret else { return Ok(String::new()) };
     let secret = Secret { name: name.clone(), from: Origin::Environment(name.clone()) };
-    let value = secrets::value(&secret, folder).map_err(|why| missing(channel, &why))?;
-    Ok(format!("{}{value}", key.text))
+    Ok(secrets::value(&secret, folder).map_err(|why| missing(channel, &why))?)
+}
+
+#[cfg(feature = "nats")]
+fn nats(
+    channel: &str,
+    route: &NatsRoute,
+    types: &[TypePattern],
+    folder: &Path,
+) -> anyhow::Result<NatsStream> {
+    let NatsRoute { server, stream, prefix, user, key } = route.clone();
+    let key = key.map(|key| secret(channel, &key, folder)).transpose()?;
+    let login = key.map(|secret| Login { user, secret });
+    Ok(NatsStream::new(server, stream, prefix, types.to_vec(), login))
 }
 
 fn missing(channel: &str, why: &str) -> Stop {

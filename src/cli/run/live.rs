@@ -208,7 +208,7 @@ pub fn run(
         notify: people::notifier(settings)?,
         bar: progress.bar().filter(|_| std::io::stdin().is_terminal()),
     };
-    let attending = (desk, decided.clone(), launch.wait, channels);
+    let attending = (desk, decided.clone(), launch.wait, channels.of(&head.run, &head.started));
     let observers: Vec<&mut dyn Observer> =
         vec![&mut record, &mut progress, &mut outline, &mut decided, &mut results];
     let (outcome, caught) = drive(tokio, runner, &work, observers, attending)?;

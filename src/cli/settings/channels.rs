@@ -1,18 +1,35 @@
 //! `[channels.NAME]`: limits of the steps of a channel, and where its events go to or come from.
 
-use super::read::{Item, Reader};
-use super::{Channel, EventRoute, Header};
+use super::read::{Item, Key, Reader};
+use super::{Channel, EventRoute, Header, NatsRoute};
 use crate::adapter::http::Url;
+use crate::diag::catalogue;
 use crate::event::TypePattern;
 use crate::spec::is_event_type;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::de::DeTable;
 
-const CHANNEL: [&str; 8] = ["concurrency", "rate", "types", "append", "follow", "post", "listen", "key"];
+const CHANNEL: [&str; 12] = [
+    "concurrency",
+    "rate",
+    "types",
+    "append",
+    "follow",
+    "post",
+    "listen",
+    "nats",
+    "stream",
+    "prefix",
+    "user",
+    "key",
+];
 
-/// The ways of events: two go out, and two come in.
-const ROUTES: [&str; 4] = ["append", "follow", "post", "listen"];
+/// The ways of events: two go out, two come in, and one does both.
+const ROUTES: [&str; 5] = ["append", "follow", "post", "listen", "nats"];
+
+/// What only a channel of NATS has.
+const OF_NATS: [&str; 3] = ["stream", "prefix", "user"];
 
 impl Reader {
     pub(super) fn channel(&mut self, table: &DeTable<'_>) -> Channel {
@@ -30,7 +47,15 @@ impl Reader {
                 }
                 route if ROUTES.contains(&route) => {
                     way = Some(name);
-                    channel.route = self.route(route, value);
+                    channel.route = match route {
+                        "nats" => self.nats(name, value, table).map(EventRoute::Nats),
+                        _ => self.route(route, value),
+                    };
+                }
+                of_nats if OF_NATS.contains(&of_nats) => {
+                    if !table.contains_key("nats") {
+                        self.bad::<()>(of_nats, value, "beside nats");
+                    }
                 }
                 _ => self.unknown(name, &CHANNEL),
             }
@@ -39,10 +64,15 @@ impl Reader {
             self.lacks(name, "types", "types = [\"order.created\", \"order.*\"]");
         }
         match &mut channel.route {
-            Some(EventRoute::Post { key: slot, .. } | EventRoute::Listen { key: slot, .. }) => *slot = key,
+            Some(
+                EventRoute::Post { key: slot, .. }
+                | EventRoute::Listen { key: slot, .. }
+                | EventRoute::Nats(NatsRoute { key: slot, .. }),
+            ) => *slot = key,
             Some(EventRoute::Append(_) | EventRoute::Follow(_)) | None => {
-                if let Some((_, value)) = table.iter().find(|(name, _)| name.get_ref() == "key") {
-                    self.bad::<()>("key", value, "beside post or listen");
+                let other = table.iter().find(|(name, _)| name.get_ref() == "key");
+                if let Some((_, value)) = other.filter(|_| !table.contains_key("nats")) {
+                    self.bad::<()>("key", value, "beside post, listen or nats");
                 }
             }
         }
@@ -63,6 +93,56 @@ impl Reader {
             },
             _ => self.bad(name, value, "the path of a file"),
         }
+    }
+
+    /// The stream of a channel whose server is `value`.
+    fn nats(&mut self, name: &Key<'_>, value: &Item<'_>, table: &DeTable<'_>) -> Option<NatsRoute> {
+        if !self.nats {
+            self.problems.push(catalogue::settings_not_built(name.span().into(), "nats"));
+            return None;
+        }
+        let server = self.nats_server(value);
+        let mut text = |key: &str, expected: &str, is: fn(&str) -> bool| {
+            let (_, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
+            let text = value.get_ref().as_str().filter(|text| is(text)).map(str::to_owned);
+            text.or_else(|| self.bad(key, value, expected))
+        };
+        let stream = text("stream", "letters, digits, - and _, such as \"ORDERS\"", is_stream);
+        let prefix =
+            text("prefix", "the beginning of subjects, such as \"shop\" or \"shop.eu\"", is_event_type);
+        let user = text("user", "the name of a user; its password is the key", |text| !text.is_empty());
+        if !table.contains_key("stream") {
+            self.lacks(name, "stream", "stream = \"ORDERS\"");
+        }
+        if let Some((_, user)) = table.iter().find(|(name, _)| name.get_ref() == "user")
+            && !table.contains_key("key")
+        {
+            self.bad::<()>("user", user, "beside key, which is its password");
+        }
+        let types = table.iter().find(|(name, _)| name.get_ref() == "types");
+        let all = |types: &Item<'_>| {
+            let mut types = types.get_ref().as_array().into_iter().flat_map(|types| types.iter());
+            types.any(|one| one.get_ref().as_str() == Some("*"))
+        };
+        if let Some((_, types)) = types.filter(|(_, types)| all(types) && !table.contains_key("prefix")) {
+            // The server has subjects of its own.
+            self.bad::<()>("types", types, "narrower than \"*\" in a channel of NATS without a prefix");
+        }
+        Some(NatsRoute { server: server?, stream: stream?, prefix, user, key: None })
+    }
+
+    fn nats_server(&mut self, value: &Item<'_>) -> Option<String> {
+        let expected =
+            "an address such as \"nats://127.0.0.1:4222\" or \"tls://…\", without a user or a password";
+        let url = value.get_ref().as_str().and_then(|text| Url::parse(text).ok());
+        let is_server = |url: &Url| {
+            matches!(url.scheme(), "nats" | "tls")
+                && url.has_host()
+                && (url.username(), url.password()) == ("", None)
+                && matches!(url.path(), "" | "/")
+        };
+        let text = url.filter(is_server).map(|url| url.as_str().trim_end_matches('/').to_owned());
+        text.or_else(|| self.bad("nats", value, expected))
     }
 
     fn types(&mut self, value: &Item<'_>) -> Vec<TypePattern> {
@@ -88,4 +168,10 @@ impl Reader {
         }
         types
     }
+}
+
+/// Whether a stream can have this name.
+fn is_stream(text: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=128).contains(&text.len()) && text.chars().all(is_name)
 }

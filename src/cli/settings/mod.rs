@@ -73,7 +73,10 @@ impl Settings {
     /// Whether a channel may bring events of this type.
     pub fn brings(&self, kind: &str) -> bool {
         let is_source = |channel: &Channel| {
-            matches!(channel.route, Some(EventRoute::Follow(_) | EventRoute::Listen { .. }))
+            matches!(
+                channel.route,
+                Some(EventRoute::Follow(_) | EventRoute::Listen { .. } | EventRoute::Nats(_))
+            )
         };
         let mut sources = self.channels.values().filter(|channel| is_source(channel));
         sources.any(|channel| channel.types.iter().any(|one| one.matches(kind)))
@@ -257,6 +260,20 @@ pub enum EventRoute {
     Post { url: Url, key: Option<Header> },
     /// They are posted to this address by others.
     Listen { address: SocketAddr, key: Option<Header> },
+    /// They are published to a stream of NATS, and taken from it.
+    Nats(NatsRoute),
+}
+
+/// A stream of a NATS server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NatsRoute {
+    pub server: String,
+    pub stream: String,
+    /// The beginning of the subjects, before the type.
+    pub prefix: Option<String>,
+    /// With a user, the key is the password; without one, a token.
+    pub user: Option<String>,
+    pub key: Option<Header>,
 }
 
 /// Reads the settings for a document: the nearest file in its folder or above it, up to the repository's root; outside

@@ -3,6 +3,7 @@
 use super::{
     Agent, AgentEffects, McpServer, Origin, Provider, Reach, Secret, Settings, coder, providers, services,
 };
+use crate::adapter::channel::NATS;
 use crate::adapter::http::{AUTHORIZATION, Url};
 use crate::adapter::worker::MOST;
 use crate::diag::{Diagnostic, Source, Span, catalogue};
@@ -52,7 +53,12 @@ const MOST_PROBLEMS: usize = 100;
 
 /// Reads the text of the file. The problems are in the order in which they were found.
 pub fn read(source: &Source) -> (Settings, Vec<Diagnostic>) {
-    let (settings, mut problems) = whole(source);
+    read_as(source, NATS)
+}
+
+/// The same as [`read`], for a build with or without channels of NATS.
+pub(super) fn read_as(source: &Source, nats: bool) -> (Settings, Vec<Diagnostic>) {
+    let (settings, mut problems) = whole(source, nats);
     if problems.len() > MOST_PROBLEMS {
         let rest = catalogue::too_many_problems(&problems.split_off(MOST_PROBLEMS));
         problems.push(rest);
@@ -60,7 +66,7 @@ pub fn read(source: &Source) -> (Settings, Vec<Diagnostic>) {
     (settings, problems)
 }
 
-fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
+fn whole(source: &Source, nats: bool) -> (Settings, Vec<Diagnostic>) {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     let syntax = |error: &toml::de::Error| {
         let span = error.span().map_or(Span::new(0, 0), Span::from);
@@ -70,6 +76,7 @@ fn whole(source: &Source) -> (Settings, Vec<Diagnostic>) {
         problems: errors.iter().map(syntax).collect(),
         providers: providers::common(),
         wrong: BTreeSet::new(),
+        nats,
     };
     if !reader.problems.is_empty() {
         // The contents of malformed text would only cause misleading problems.
@@ -104,6 +111,8 @@ pub(super) struct Reader {
     pub(super) providers: BTreeMap<String, Provider>,
     /// The providers whose tables have problems.
     pub(super) wrong: BTreeSet<String>,
+    /// Whether channels of NATS were built.
+    pub(super) nats: bool,
 }
 
 pub(super) type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;

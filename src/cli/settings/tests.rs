@@ -23,6 +23,53 @@ fn a_channel_has_one_way_of_events_and_types() {
 }
 
 #[test]
+fn a_channel_of_nats_has_a_stream_and_needs_its_feature() {
+    let begin = "[channels.a]\ntypes = [\"order.*\"]\nnats = \"nats://127.0.0.1:4222\"\n";
+    let read = |text: &str, nats| super::read::read_as(&Source::new("orderflow.toml", text), nats);
+    let whole =
+        format!("{begin}stream = \"ORDERS\"\nprefix = \"shop.eu\"\nuser = \"u\"\nkey = \"secret:K\"\n");
+    let (settings, problems) = read(&whole, true);
+    assert_eq!(problems, []);
+    assert!(settings.brings("order.paid"));
+    let Some(super::EventRoute::Nats(route)) = &settings.channels["a"].route else { panic!("{settings:?}") };
+    assert_eq!((&*route.server, &*route.stream), ("nats://127.0.0.1:4222", "ORDERS"));
+    assert_eq!((route.prefix.as_deref(), route.user.as_deref()), (Some("shop.eu"), Some("u")));
+    assert_eq!(route.key.as_ref().and_then(|key| key.secret.as_deref()), Some("K"));
+    // A build without it says so at the key, and nothing else.
+    let (_, problems) = read(&whole, false);
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.message, "this orderflow was built without `nats`");
+    assert_eq!(&whole[problem.span.start..problem.span.end], "nats");
+    assert_eq!(problem.help.as_deref(), Some("install it with cargo install --path . --features nats"));
+    let wrong = |text: &str| {
+        let (_, problems) = read(text, true);
+        problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(wrong(begin), ["`stream` is missing"]);
+    for (text, message) in [
+        (
+            format!("{begin}stream = \"a.b\"\n"),
+            "`stream` must be letters, digits, - and _, such as \"ORDERS\"",
+        ),
+        (
+            format!("{begin}stream = \"A\"\nuser = \"u\"\n"),
+            "`user` must be beside key, which is its password",
+        ),
+        (
+            whole.replace("order.*", "*").replace("prefix = \"shop.eu\"\n", ""),
+            "`types` must be narrower than \"*\" in a channel of NATS without a prefix",
+        ),
+        (
+            whole.replace("nats://", "http://"),
+            "`nats` must be an address such as \"nats://127.0.0.1:4222\" or \"tls://…\", without a user or a password",
+        ),
+        ("[channels.a]\nstream = \"A\"\n".to_owned(), "`stream` must be beside nats"),
+    ] {
+        assert_eq!(wrong(&text), [message], "{text}");
+    }
+}
+
+#[test]
 fn a_whole_file_is_read() {
     let text = "fences = true\n[agents.pay]\ncommand = [\"python3\", \"pay.py\"]\nconcurrency = 8\n\
                 env = [\"DB\"]\nidempotent = true\nsecrets = [\"A\", \"A\"]\n\

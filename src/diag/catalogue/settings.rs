@@ -65,6 +65,12 @@ pub fn settings_not_supported(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error("settings-not-supported", span, format!("`{key}` is not supported yet")).help(KINDS)
 }
 
+/// `feature` names a feature of this program that it was built without, and its key.
+pub fn settings_not_built(span: Span, feature: &str) -> Diagnostic {
+    Diagnostic::error("settings-not-supported", span, format!("this orderflow was built without `{feature}`"))
+        .help(format!("install it with cargo install --path . --features {feature}"))
+}
+
 /// `ways` are the conflicting keys that define how an agent is called.
 pub fn settings_two_ways(span: Span, ways: &[&str]) -> Diagnostic {
     let quoted: Vec<String> = ways.iter().map(|way| format!("`{way}`")).collect();

@@ -2,6 +2,7 @@
 //!
 //! - [`aimock`]: a mock of model providers, where it is installed.
 //! - [`coding`]: coding agents, a stand-in and a real one.
+//! - `jetstream`: a server of NATS, where it is installed.
 //! - [`parts`]: parts that may be missing.
 //! - [`program`]: the program as a user starts it.
 //! - [`place`]: a folder with a document in it, and runs of that document.
@@ -11,6 +12,8 @@
 
 pub mod aimock;
 pub mod coding;
+#[cfg(feature = "nats")]
+pub mod jetstream;
 pub mod parsers;
 pub mod parts;
 pub mod place;
