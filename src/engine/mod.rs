@@ -48,6 +48,8 @@ pub enum EngineInput {
     Due(Timer),
     /// All items have been admitted.
     NoMoreItems,
+    /// Some items are never admitted: the answer to [`Run::asks_for_the_end`].
+    ItemsLeft,
     /// All work is to stop.
     Stop(StopReason),
     /// A person decided about an item that waits at a gate, or about all that do, now and later.

@@ -12,8 +12,9 @@ use super::saga::Saga;
 use super::sort::Followers;
 use super::targets::Targets;
 use super::{
-    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, absence, collisions,
-    definitions, elements, events, gates, inputs, interface, members, reuse, saga, states, tags, types, ways,
+    Edge, Graph, Group, Input, Kind, Need, Output, Settings, Step, StepId, ValueId, absence, always,
+    collisions, definitions, elements, events, gates, inputs, interface, members, reuse, saga, states, tags,
+    types, ways,
 };
 use crate::diag::{Diagnostic, Source, catalogue};
 use crate::spec::{self, Backoff, Retry, Spec};
@@ -96,6 +97,7 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     };
     loops.add(source, spec, &mut graph, (&once, untils), &mut diagnostics);
     gates::add(source, spec, &mut graph, &names, &mut diagnostics);
+    always::check(spec, &graph, &mut diagnostics);
     instructions::check(spec, &graph, &names, &mut diagnostics);
     absence::never(spec, &graph, &mut diagnostics);
     ways::check(spec, &graph, &mut diagnostics);
@@ -202,6 +204,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         each: flow.each[index],
         way: flow.ways[index].clone(),
         once: once.is(index),
+        always: step.annotations.always.is_some(),
         retry: inherited(spec, step, |said| said.retry.as_ref()).map(|retry| retry.value),
         timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
         // The deadline and the budget of a group are shared by its steps, not inherited by each.

@@ -102,7 +102,7 @@ impl Lint<'_> {
         let mut stay: Vec<(StepId, StepId)> = Vec::new();
         for &id in &self.graph.order {
             let step = self.graph.step(id);
-            if step.compensate.is_some() || step.irreversible || !effects(step) {
+            if step.compensate.is_some() || step.irreversible || step.always || !effects(step) {
                 continue;
             }
             // The failure of a step for all items does not compensate the items.

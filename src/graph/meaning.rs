@@ -56,6 +56,7 @@ impl Graph {
         let each = |each: Each| format!("{} in {}", self.value(each.element).name, self.list(step, each));
         told.tell("each", step.each.map(each));
         told.tell("once for all items", step.once.then_some("yes"));
+        told.tell("always", step.always.then_some("yes"));
         if let Some(Passage { from, to }) = &step.state {
             let from = from.iter().map(|state| self.state(*state)).collect::<Vec<_>>().join(", ");
             told.say("state", to.map_or(from.clone(), |to| format!("{from} → {}", self.state(to))));

@@ -2,6 +2,7 @@
 //! `Spec`; it never returns one with errors, so every graph can be run.
 
 mod absence;
+mod always;
 mod assumed;
 mod before;
 mod branches;

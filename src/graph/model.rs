@@ -147,6 +147,8 @@ pub struct Step {
     pub way: Option<Guard>,
     /// Runs once after all items, like all steps after it.
     pub once: bool,
+    /// Of those, one that runs also if the run failed or was stopped.
+    pub always: bool,
     pub retry: Option<Retry>,
     pub timeout: Option<Duration>,
     pub deadline: Option<Duration>,
@@ -395,6 +397,11 @@ impl Graph {
     /// Whether there are steps that run once after all items.
     pub fn has_run_steps(&self) -> bool {
         self.steps.iter().any(|step| step.once)
+    }
+
+    /// Whether there are steps that run also if the run failed or was stopped.
+    pub fn has_always(&self) -> bool {
+        self.steps.iter().any(|step| step.always)
     }
 
     /// Whether an input is optional for a run. An input that no step takes may still be used by a condition.

@@ -316,6 +316,11 @@ impl History {
 
     /// The basis for its outline.
     pub fn basis(&self) -> Basis {
-        Basis { total: self.total, tolerate: self.tolerate, once: self.graph.has_run_steps() }
+        Basis {
+            total: self.total,
+            tolerate: self.tolerate,
+            once: self.graph.has_run_steps(),
+            always: self.graph.has_always(),
+        }
     }
 }

@@ -84,6 +84,8 @@ pub struct Basis {
     pub tolerate: Tolerance,
     /// Whether steps run once after all items.
     pub once: bool,
+    /// Whether some of them run also if the run failed or was stopped.
+    pub always: bool,
 }
 
 /// What an item waits for.
@@ -306,8 +308,10 @@ impl Outline {
         let open = self.in_flight() > 0 || (self.once && self.ended.is_none());
         let left = self.left(basis) > 0;
         let items = left && !self.drained;
-        let once = basis.once && (self.ended.is_none() || self.again) && !(left && self.drained);
-        !open && (self.stopped.is_some() || !(items || once))
+        let due = self.ended.is_none() || self.again;
+        let once = basis.once && due && !(left && self.drained);
+        let always = basis.always && due && (self.stopped.is_some() || self.drained);
+        !open && !always && (self.stopped.is_some() || !(items || once))
     }
 
     /// Items that have been started.

@@ -360,9 +360,10 @@ fn instructions(of: &Instructions, inputs: &[(Arc<str>, Arc<Value>)]) -> Result<
 }
 
 /// The latest time at which an attempt is stopped: its own deadline, that of its item, or that of the run, which
-/// compensations ignore.
+/// compensations and steps that run always ignore.
 fn stopped_by(all: &Loop<'_>, call: &Call) -> Option<Millis> {
-    let run = all.until().filter(|_| call.compensates.is_none());
+    let lasts = call.compensates.is_some() || all.graph.step(call.step.step).always;
+    let run = all.until().filter(|_| !lasts);
     call.until.into_iter().chain(run).min()
 }
 

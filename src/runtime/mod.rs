@@ -218,9 +218,9 @@ impl Loop<'_> {
             if !exhausted && run.asks_for_the_end() {
                 exhausted = true;
                 // An item read here is not admitted.
-                if items.next().is_none() {
-                    run.handle(EngineInput::NoMoreItems, now(), &mut out);
-                }
+                let left = items.next().is_some();
+                let known = if left { EngineInput::ItemsLeft } else { EngineInput::NoMoreItems };
+                run.handle(known, now(), &mut out);
             }
             self.note(&mut spawned, &mut said, now());
             if run.stopped() == Some(StopReason::Interrupted) {

@@ -17,7 +17,7 @@ use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::budget::Budget;
 
 /// The fields that are read.
-pub(super) const READ: [&str; 16] = [
+pub(super) const READ: [&str; 17] = [
     "retry",
     "timeout",
     "deadline",
@@ -26,6 +26,7 @@ pub(super) const READ: [&str; 16] = [
     "when",
     "each",
     "per",
+    "always",
     "compensate",
     "irreversible",
     "effects",
@@ -37,11 +38,11 @@ pub(super) const READ: [&str; 16] = [
 ];
 
 /// Those that apply only to single steps.
-const OF_STEPS: [&str; 8] =
-    ["each", "per", "compensate", "irreversible", "state", "emit", "await", "document"];
+const OF_STEPS: [&str; 9] =
+    ["each", "per", "always", "compensate", "irreversible", "state", "emit", "await", "document"];
 
-/// The field without a value.
-const FLAG: &str = "irreversible";
+/// The fields without a value.
+const FLAGS: [&str; 2] = ["irreversible", "always"];
 
 /// `[key:: value]`; without a value where it is written `[key]`.
 #[derive(Clone, Debug)]
@@ -101,7 +102,7 @@ pub(super) fn at(text: &str, start: usize, pairs: &[(usize, usize)]) -> Option<F
     let colon = start + 1 + inner.find(|c: char| !is_key_part(c) && c != ' ').unwrap_or(inner.len());
     let value = match &text[colon..end - 1] {
         rest if rest.starts_with("::") => colon + 2..end - 1,
-        "" if inner == FLAG => colon..end - 1,
+        "" if FLAGS.contains(&inner) => colon..end - 1,
         _ => return None,
     };
     let key = trim(text, start + 1..colon);
@@ -184,9 +185,10 @@ pub(super) fn apply(
         problems.push(problem::field_on_group(field.span, key));
         return;
     }
-    if key == FLAG {
+    if FLAGS.contains(&key) {
+        let flag = if key == "always" { &mut into.always } else { &mut into.irreversible };
         match value {
-            "" => set(&mut into.irreversible, key, Spanned::new((), field.span), problems),
+            "" => set(flag, key, Spanned::new((), field.span), problems),
             _ => problems.push(problem::flag_with_value(field.span, key)),
         }
         return;

@@ -268,6 +268,8 @@ pub struct Annotations {
     pub each: Option<Spanned<Each>>,
     /// `[per:: run]`.
     pub once: Option<Spanned<()>>,
+    /// `[always]`, at its place.
+    pub always: Option<Spanned<()>>,
     /// `[repeat:: …]`.
     pub repeat: Option<Spanned<Repeat>>,
     /// `[when:: …]`.

@@ -2,6 +2,7 @@
 
 mod after_group;
 mod agents;
+mod always;
 mod approvals;
 mod article;
 mod budgets;

@@ -130,7 +130,12 @@ pub fn run(
     let stubbed_steps = doers.stubbed_steps();
     let graph = Arc::new(part.graph);
     let policy = policy(&launch, (&graph, &bindings), settings, terminal);
-    let basis = Basis { total: Some(work.total()), tolerate: policy.tolerate, once: graph.has_run_steps() };
+    let basis = Basis {
+        total: Some(work.total()),
+        tolerate: policy.tolerate,
+        once: graph.has_run_steps(),
+        always: graph.has_always(),
+    };
     let mut results = Results::new(graph.clone(), bindings.redactor().clone(), work.total());
     let deadline = launch.options.deadline;
     let prepared =

@@ -1,5 +1,6 @@
 //! Every problem that a document can have, as one named constructor each. Each code is written in one place only.
 
+mod always;
 mod assumed;
 mod condition;
 mod events;
@@ -17,6 +18,7 @@ mod trace;
 mod types;
 mod verify;
 
+pub use always::*;
 pub use assumed::*;
 pub use condition::*;
 pub use events::*;

@@ -2,7 +2,7 @@
 //! next, or whether an event is valid now.
 
 use super::state::{Attempts, End, LastAnswer, StepState};
-use super::{Elements, Item, Stage, is_own};
+use super::{Elements, Item, Stage, is_own, is_unstoppable};
 use crate::event::{
     Answer, AttemptEvent, Event, EventKind, Execution, ItemError, ItemEvent, Millis, RunEvent, StepEvent,
     StepPath, StopReason, Values,
@@ -222,7 +222,8 @@ impl Item {
         if self.stop.is_none_or(is_own) || why == StopReason::Interrupted {
             self.stop = Some(why);
         }
-        for path in self.steps.pending().collect::<Vec<_>>() {
+        let stays = |path: &StepPath| is_unstoppable(graph, path.step, why);
+        for path in self.steps.pending().filter(|path| !stays(path)).collect::<Vec<_>>() {
             match self.state(path) {
                 state @ (StepState::Waiting { .. }
                 | StepState::Deciding
@@ -242,6 +243,27 @@ impl Item {
         }
         self.abandon_gates(graph, at);
         self.abandon_awaits(graph, at);
+        if why != StopReason::Interrupted {
+            self.release_always(graph);
+        }
+    }
+
+    /// Steps that run always no longer wait for those that have ended without having begun.
+    pub(super) fn release_always(&mut self, graph: &Graph) {
+        for id in graph.ids().filter(|id| graph.step(*id).always) {
+            if !matches!(self.state(id), StepState::Waiting { .. }) {
+                continue;
+            }
+            let needs = graph.step(id).needs.iter().map(|need| need.step);
+            let open = needs.filter(|need| self.is_own(graph, *need) && self.end(*need).is_none());
+            let missing = open.count() as u32;
+            self.set(id, StepState::Waiting { missing });
+            if missing == 0
+                && let Some(end) = self.arrive(graph, id)
+            {
+                self.settle(graph, id, end);
+            }
+        }
     }
 
     /// Ends an execution that has not begun; the steps after it are not decided.
@@ -264,8 +286,8 @@ impl Item {
     }
 
     /// It ended with inputs that have changed: it restarts with the new ones once its effects are compensated.
-    pub fn restart_after_compensation(&mut self, inputs: Values) {
-        self.new_inputs = Some(inputs);
+    pub fn restart_after_compensation(&mut self, inputs: Values, only_always: bool) {
+        (self.new_inputs, self.only_always) = (Some(inputs), only_always);
         self.stage = Stage::Compensating;
         (self.error, self.stop, self.cancelled) = (None, None, None);
         self.effects.reopen();
@@ -276,6 +298,7 @@ impl Item {
         let mut visits = std::mem::take(&mut self.visits);
         graph.ids().for_each(|id| *visits.entry(id).or_default() += 1);
         let earlier = std::mem::take(&mut self.steps);
+        let only_always = self.only_always || self.is_run() && self.cancelled.is_some();
         *self = Item {
             visits,
             requeues: self.requeues,
@@ -285,7 +308,10 @@ impl Item {
             ..Item::new(graph, self.id, self.key.clone(), inputs, at)
         };
         self.steps.number_after(earlier);
-        self.begin(graph);
+        match only_always {
+            true => self.begin_always(graph),
+            false => self.begin(graph),
+        }
     }
 
     /// Failed steps, and steps that did not run because of them, are pending again.
@@ -300,7 +326,9 @@ impl Item {
         let revisited = self.revisit(graph);
         self.forget_gates(graph, &revisited);
         self.forget_awaits(graph, &revisited);
-        let again = |id: &StepId| self.end(*id).is_some_and(End::blocks) || revisited.contains(id);
+        let left_out = |id: &StepId| self.only_always && !graph.step(*id).always;
+        let again =
+            |id: &StepId| (self.end(*id).is_some_and(End::blocks) || revisited.contains(id)) && !left_out(id);
         let ahead: Vec<StepId> = graph.ids().filter(again).collect();
         self.reopen_loops(graph, &ahead, &revisited);
         self.taken.retain(|(step, ..)| ahead.binary_search(step).is_err());
@@ -370,7 +398,7 @@ impl Item {
                 StepState::Waiting { .. }
                 | StepState::Deciding
                 | StepState::Gated(_)
-                | StepState::Awaiting => false,
+                | StepState::Awaiting => graph.step(path.step).always,
                 StepState::Ready(attempts) => attempts.tries > 0,
                 StepState::Running { .. }
                 | StepState::Spread { .. }
@@ -385,6 +413,7 @@ impl Item {
         }
         self.abandon_gates(graph, at);
         self.abandon_awaits(graph, at);
+        self.release_always(graph);
     }
 
     /// A step has succeeded: the item enters the step's state.

@@ -42,7 +42,9 @@ impl Item {
         });
         let item = graph.settings.budget.filter(|_| !self.is_run());
         let item = item.map(|budget| (Scope::Item, budget, spent.of(|_| true)));
-        let run = graph.settings.run_budget.map(|budget| (Scope::Run, budget, *run));
+        // What runs always runs also when the run may not spend more.
+        let run_budget = graph.settings.run_budget.filter(|_| !graph.step(step).always);
+        let run = run_budget.map(|budget| (Scope::Run, budget, *run));
         own.into_iter().chain(groups).chain(item).chain(run).collect()
     }
 

@@ -154,7 +154,10 @@ impl Item {
                 let failed = Arc::new(self.report(graph));
                 let reports: Vec<ValueId> = graph.told(path.step).collect();
                 let takes = |input: &crate::graph::Input| match shared(input.value) {
-                    None if reports.contains(&input.value) => Some((input.value, failed.clone())),
+                    // The steps for all items get a list of failures, or none.
+                    None if reports.contains(&input.value) && !self.is_run() => {
+                        Some((input.value, failed.clone()))
+                    }
                     found => found,
                 };
                 step.inputs.iter().filter_map(takes).collect()

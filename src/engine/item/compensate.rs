@@ -50,7 +50,9 @@ impl Item {
         if let Some(step) = next {
             return ItemEvent::CompensationBegan(step).of(self.id, at);
         }
-        if self.new_inputs.is_some() && self.run_stop().is_none() && !self.effects.any_failed() {
+        // Of a run that was stopped meanwhile, what runs always still runs.
+        let restarts = self.run_stop().is_none_or(|why| why != StopReason::Interrupted && graph.has_always());
+        if self.new_inputs.is_some() && restarts && !self.effects.any_failed() {
             return ItemEvent::Requeued.of(self.id, at);
         }
         let is_handled = self.handlers(graph).any(|id| matches!(self.state(id), StepState::Idle));

@@ -48,7 +48,9 @@ impl Item {
     /// The obstacle to running a step, once its needs have ended.
     pub(super) fn obstacle(&self, graph: &Graph, id: StepId) -> Option<Obstacle> {
         let step = graph.step(id);
-        let mut needs = step.needs.iter().map(|need| need.step).filter(|need| self.is_own(graph, *need));
+        let needs = step.needs.iter().filter(|need| self.is_own(graph, need.step));
+        // A step that runs always only needs the values of the steps before it.
+        let mut needs = needs.filter(|need| !step.always || need.data).map(|need| need.step);
         if let Some(need) = needs.find(|need| self.end(*need).is_none_or(End::blocks)) {
             return Some(Obstacle::Blocked(need));
         }

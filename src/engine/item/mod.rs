@@ -61,6 +61,8 @@ pub(super) struct Item {
     /// When it was admitted or last requeued: its deadline counts from here.
     since: Millis,
     stage: Stage,
+    /// Of the steps for all items, only those run that run always: the run failed or was stopped before them.
+    only_always: bool,
     steps: Steps,
     /// By step that runs for each element of a list, once it runs.
     elements: BTreeMap<StepId, Elements>,
@@ -145,6 +147,7 @@ impl Item {
             key,
             since: at,
             stage: Stage::Forward,
+            only_always: false,
             steps,
             elements: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -164,6 +167,22 @@ impl Item {
             retries: 0,
             spent: Spendings::default(),
         }
+    }
+
+    /// The steps for all items of a run that failed or was stopped before them: only those that run always.
+    pub fn begin_always(&mut self, graph: &Graph) {
+        self.only_always = true;
+        for id in graph.ids().filter(|id| !graph.step(*id).always) {
+            if matches!(self.state(id), StepState::Waiting { .. }) {
+                self.set(id, StepState::Ended(End::Blocked));
+            }
+        }
+        self.release_always(graph);
+    }
+
+    /// Whether of the steps for all items only those run that run always.
+    pub fn is_only_always(&self) -> bool {
+        self.only_always
     }
 
     /// Makes the steps without needs ready.
@@ -244,6 +263,11 @@ impl Item {
         self.stage == Stage::Compensating
     }
 
+    /// Whether a running attempt continues although the run is cancelled.
+    pub fn outlasts_cancel(&self, graph: &Graph, path: StepPath) -> bool {
+        self.is_compensating() || graph.step(path.step).always
+    }
+
     pub fn is_ready(&self, step: StepPath) -> bool {
         self.state(step).is_ready()
     }
@@ -296,6 +320,11 @@ impl Item {
     pub fn value(&self, id: ValueId) -> Option<&Arc<Value>> {
         self.values.get(id.index())?.as_ref()
     }
+}
+
+/// Whether a stop does not concern a step: it runs always.
+fn is_unstoppable(graph: &Graph, id: StepId, why: StopReason) -> bool {
+    graph.step(id).always && why != StopReason::Interrupted
 }
 
 /// Whether a stop concerns only this item.

@@ -3,7 +3,7 @@
 use super::super::unavailable::Bounds;
 use super::retry::Retried;
 use super::state::{End, StepState};
-use super::{Item, Stage, is_own};
+use super::{Item, Stage, is_own, is_unstoppable};
 use crate::event::{
     Answer, AttemptEvent, BUDGET, Cause, Event, Execution, ItemEvent, ItemState, Millis, Reply, RunEvent,
     Settlement, Status, StepEvent, StepPath, StopReason,
@@ -33,7 +33,7 @@ impl Item {
             return Some(event);
         }
         if let Some(why) = self.stop
-            && let Some((step, attempt)) = self.unstopped()
+            && let Some((step, attempt)) = self.unstopped(graph, why)
         {
             return Some(AttemptEvent::Stopped(why).of(self.id, step, attempt, now));
         }
@@ -69,12 +69,14 @@ impl Item {
     /// Whether every step ended by itself, without a stop.
     fn all_done(&self, graph: &Graph) -> bool {
         let done = |id: &StepId| self.end(*id).is_some_and(|end| !end.blocks());
-        graph.order.iter().filter(|id| self.is_own(graph, **id)).all(done)
+        let has_to =
+            |id: &&StepId| self.is_own(graph, **id) && (!self.only_always || graph.step(**id).always);
+        graph.order.iter().filter(has_to).all(done)
     }
 
     /// A running step that has not been asked to stop although the item stops.
-    fn unstopped(&self) -> Option<(StepPath, u32)> {
-        let path = self.steps.unstopped()?;
+    fn unstopped(&self, graph: &Graph, why: StopReason) -> Option<(StepPath, u32)> {
+        let path = self.steps.unstopped().find(|path| !is_unstoppable(graph, path.step, why))?;
         match self.state(path) {
             StepState::Running { attempts, stop: None, .. } => Some((path, attempts.number)),
             _ => None,

@@ -3,7 +3,7 @@
 use super::super::backoff::{asked_pause, pause};
 use super::super::unavailable::Bounds;
 use super::state::Attempts;
-use super::{Item, Stage};
+use super::{Item, Stage, is_unstoppable};
 use crate::event::{Cause, Failure, Millis, StepPath, StopReason};
 use crate::graph::{Graph, Kind};
 use crate::value::words;
@@ -36,7 +36,8 @@ impl Item {
             Some(StopReason::Timeout) => failure.retryable || failure.cause == Cause::BadOutput,
             Some(_) => false,
         };
-        if !retryable || failure.is_unavailable() || self.stop.is_some() {
+        let stops = self.stop.is_some_and(|why| !is_unstoppable(graph, path.step, why));
+        if !retryable || failure.is_unavailable() || stops {
             return Retried::Never;
         }
         let Some(backoff) = pause(graph.step(path.step).retry.as_ref(), self.id, path, attempts.tries) else {
@@ -48,13 +49,15 @@ impl Item {
         if let Some(spent) = self.spent_budget(graph, &bounds.spent, path) {
             return Retried::Spent(spent.why(graph));
         }
+        // What still runs after the run's deadline.
+        let lasts = graph.step(path.step).kind == Kind::Compensation || graph.step(path.step).always;
         let asked = asked_pause(failure);
         let due = now.saturating_add(backoff.max(asked));
         let deadlines = [
             (self.own_deadline(graph, path.step, attempts), "step"),
             (self.group_deadline(graph, path.step), "group"),
             (self.forward_deadline(graph, path), "item"),
-            (bounds.until.filter(|_| graph.step(path.step).kind != Kind::Compensation), "run"),
+            (bounds.until.filter(|_| !lasts), "run"),
         ];
         let deadlines = deadlines.into_iter().filter_map(|(deadline, of)| Some((deadline?, of)));
         match deadlines.filter(|(deadline, _)| *deadline <= due).min_by_key(|(deadline, _)| *deadline) {

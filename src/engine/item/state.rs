@@ -336,9 +336,9 @@ impl Steps {
         self.running.iter().copied()
     }
 
-    /// The first running execution that has not been asked to stop.
-    pub fn unstopped(&self) -> Option<StepPath> {
-        self.unstopped.first().copied()
+    /// The running executions that have not been asked to stop.
+    pub fn unstopped(&self) -> impl Iterator<Item = StepPath> + '_ {
+        self.unstopped.iter().copied()
     }
 
     /// All executions: the elements of spread steps, and all other steps.

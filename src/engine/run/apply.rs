@@ -72,14 +72,19 @@ impl Run {
                 self.once.began = true;
                 self.once.end = None;
                 let inputs = self.once.take(&self.graph);
+                // Not all items have ended by themselves.
+                let only_always = self.stopped.is_some() || !self.once.exhausted;
                 let run = match self.once.last.take() {
                     Some(mut last) => {
-                        last.restart_after_compensation(inputs);
+                        last.restart_after_compensation(inputs, only_always);
                         last
                     }
                     None => {
                         let mut run = Item::new(&self.graph, ItemId::RUN, RUN_KEY.into(), &inputs, event.at);
-                        run.begin(&self.graph);
+                        match only_always {
+                            true => run.begin_always(&self.graph),
+                            false => run.begin(&self.graph),
+                        }
                         run
                     }
                 };

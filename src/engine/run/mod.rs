@@ -132,7 +132,7 @@ impl Run {
             }
         }
         self.take_up(now, out);
-        self.recover(&|_| true, now, out);
+        self.recover(&|_, _| true, now, out);
         self.publish_again(out);
         self.touched = self.items.keys().copied().collect();
         self.advance(now, out);
@@ -169,19 +169,21 @@ impl Run {
     }
 
     /// Repeats running attempts, and sets the timers of these items.
-    fn recover(&mut self, wanted: &dyn Fn(&Item) -> bool, now: Millis, out: &mut Out) {
-        let items = self.items.iter().filter(|(_, known)| wanted(known)).map(|(item, _)| *item);
-        for item in items.collect::<Vec<_>>() {
-            let running = self.items.get(&item).map(|known| known.running().collect::<Vec<_>>());
+    fn recover(&mut self, wanted: &dyn Fn(&Item, StepPath) -> bool, now: Millis, out: &mut Out) {
+        for item in self.items.keys().copied().collect::<Vec<_>>() {
+            let wants = |known: &Item| known.running().filter(|(step, _)| wanted(known, *step)).collect();
+            let running: Option<Vec<_>> = self.items.get(&item).map(wants);
             for (step, attempt) in running.unwrap_or_default() {
                 self.emit(AttemptEvent::Repeated.of(item, step, attempt, now), out);
             }
             let Some(known) = self.items.get(&item) else { continue };
-            let outstanding = known.outstanding(&self.graph).into_iter().map(|effect| match effect {
-                Effect::Call(call) => Effect::Call(self.within_budget(call)),
-                Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) | Effect::Publish { .. } => {
-                    effect
+            let outstanding = known.outstanding(&self.graph).into_iter();
+            let outstanding = outstanding.filter_map(|effect| match effect {
+                Effect::Call(call) => {
+                    wanted(known, call.step).then(|| Effect::Call(self.within_budget(call)))
                 }
+                Effect::Stop { step, .. } => wanted(known, step).then_some(effect),
+                Effect::Timer { .. } | Effect::Ask(_) | Effect::Publish { .. } => Some(effect),
             });
             out.effects.extend(outstanding);
             let awaits = known.awaiting().map(|(step, ..)| step);
@@ -195,14 +197,17 @@ impl Run {
     /// running stays unknown. Running compensations continue.
     pub fn cancel(&mut self, now: Millis, out: &mut Out) {
         self.take_up(now, out);
-        self.recover(&Item::is_compensating, now, out);
+        let graph = self.graph.clone();
+        self.recover(&|known, step| known.outlasts_cancel(&graph, step), now, out);
         self.touched = self.items.keys().copied().collect();
         self.handle(EngineInput::Stop(StopReason::Cancelled), now, out);
         let under_way: Vec<_> = self
             .items
             .iter()
-            .filter(|(_, known)| !known.is_compensating())
-            .flat_map(|(item, known)| known.running().map(|(step, attempt)| (*item, step, attempt)))
+            .flat_map(|(item, known)| {
+                let ends = known.running().filter(|(step, _)| !known.outlasts_cancel(&self.graph, *step));
+                ends.map(|(step, attempt)| (*item, step, attempt))
+            })
             .collect();
         for (item, step, attempt) in under_way {
             let failure = lost(CANCELLED);
@@ -236,6 +241,10 @@ impl Run {
             EngineInput::NoMoreItems => {
                 let waits = !self.once.exhausted && self.graph.has_run_steps();
                 waits.then_some(RunEvent::ItemsExhausted.at(at))
+            }
+            EngineInput::ItemsLeft => {
+                let drained = self.drained.is_some() && self.stopped.is_none() && !self.once.exhausted;
+                (drained && self.begins_always()).then_some(RunEvent::StepsBegan.at(at))
             }
             EngineInput::Stop(why) => {
                 // A stopped run can still be interrupted while it is compensated.
@@ -338,10 +347,19 @@ impl Run {
             _ => None,
         };
         let last = self.once.exhausted && !self.once.began && self.items.is_empty();
-        let begins = last && self.stopped.is_none();
+        let begins = match self.stopped {
+            None => last,
+            Some(StopReason::Interrupted) => false,
+            Some(_) => self.begins_always(),
+        };
         drains
             .map(|why| RunEvent::Drained(why).at(at))
             .or_else(|| begins.then_some(RunEvent::StepsBegan.at(at)))
+    }
+
+    /// Whether the steps that run always can begin although the run failed or was stopped.
+    fn begins_always(&self) -> bool {
+        !self.once.began && self.items.is_empty() && self.graph.has_always()
     }
 
     /// Starts steps as far as the limits allow; returns true if a step ended instead, on a deadline

@@ -140,8 +140,12 @@ impl Run {
     /// The steps that run once after all items, if they never will because not all items ended.
     pub fn not_run(&self) -> impl Iterator<Item = StepId> {
         let paused = self.stopped == Some(StopReason::Interrupted);
-        let not_run = self.drained.is_some() && !paused && self.is_idle() && !self.once.began;
-        self.graph.ids().filter(move |id| not_run && self.graph.step(*id).once)
+        let ended = self.drained.is_some() && !paused && self.is_idle();
+        let only_always = self.once.last.as_ref().is_some_and(Item::is_only_always);
+        self.graph.ids().filter(move |id| {
+            let step = self.graph.step(*id);
+            ended && step.once && (!self.once.began || only_always && !step.always)
+        })
     }
 
     /// How the steps that run once after all items ended, and why.

@@ -37,6 +37,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         outputs: Vec::new(),
         each: None,
         once: false,
+        always: false,
         retry: None,
         timeout: None,
         deadline: None,
@@ -170,6 +171,7 @@ pub fn random_graph(seed: u64) -> Graph {
         let all = graph.order.len() as u32;
         super::loops::repeat(seed, &mut graph, 0, 0..all);
     }
+    always(seed, &mut graph);
     graph.settings.deadline = (roll(seed, &[6], 4) == 0).then(|| Duration::from_millis(60));
     graph
 }
@@ -262,6 +264,32 @@ fn once(seed: u64, graph: &mut Graph) {
         }
     }
     graph.gathered = gathered.into_iter().collect();
+}
+
+/// Lets some steps for all items run always: they need nothing of the others.
+fn always(seed: u64, graph: &mut Graph) {
+    let fits = |step: &Step| {
+        let free = step.gates.is_empty() && step.awaits.is_none() && step.repeats.is_empty();
+        step.once
+            && step.kind != Kind::Compensation
+            && free
+            && step.compensate.is_none()
+            && !step.irreversible
+    };
+    let all: Vec<StepId> = graph.ids().filter(|id| fits(graph.step(*id))).collect();
+    let all: Vec<StepId> = all.into_iter().filter(|id| roll(seed, &[33, id.0.into()], 2) == 0).collect();
+    all.iter().for_each(|id| graph.steps[id.index()].always = true);
+    for id in &all {
+        let others: BTreeSet<StepId> =
+            graph.ids().filter(|id| graph.step(*id).once && !all.contains(id)).collect();
+        let step = &mut graph.steps[id.index()];
+        for input in &mut step.inputs {
+            input.optional |= input.makers.iter().any(|maker| others.contains(maker));
+        }
+        for need in step.needs.iter_mut().filter(|need| others.contains(&need.step)) {
+            need.data = false;
+        }
+    }
 }
 
 /// Lets some steps be undone, several of them perhaps by one, and makes others irreversible.

@@ -144,6 +144,9 @@ impl World {
                     world.under_way.remove(&(*item, *step, *attempt));
                 }
                 EventKind::Run(RunEvent::Stopped(StopReason::Interrupted)) => world.coming.clear(),
+                EventKind::Run(RunEvent::Stopped(_)) => {
+                    world.coming.retain(|(_, coming)| *coming != Coming::Stop);
+                }
                 EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
             }
         }
@@ -173,6 +176,8 @@ impl World {
             }
             if self.offered == self.items {
                 run.handle(EngineInput::NoMoreItems, self.now, out);
+            } else if run.asks_for_the_end() {
+                run.handle(EngineInput::ItemsLeft, self.now, out);
             }
             for effect in out.effects.drain(..).collect::<Vec<_>>() {
                 self.take(effect);
@@ -270,7 +275,10 @@ impl World {
                 let arrival = Arrival { id, kind, subject, source: None, data: Arc::new(data), at: self.now };
                 vec![EngineInput::Receive(Arc::new(arrival))]
             }
-            Coming::Stop => vec![EngineInput::Stop(StopReason::Interrupted)],
+            Coming::Stop => {
+                let why = [StopReason::Interrupted, StopReason::Cancelled, StopReason::RunDeadline];
+                vec![EngineInput::Stop(why[roll(self.seed, &[16], 3) as usize])]
+            }
             Coming::Answer { item, step, attempt, started } => {
                 // The next execution of the step begins anew.
                 self.under_way.remove(&(item, step, attempt));

@@ -46,7 +46,9 @@ fn budgets(graph: &Graph, spent: &Spendings, item: ItemId, id: StepId) -> Vec<(B
     }
     let of_item = graph.settings.budget.filter(|_| item != ItemId::RUN);
     all.extend(of_item.map(|budget| (budget, sum(spent, |of, _| of == item))));
-    all.extend(graph.settings.run_budget.map(|budget| (budget, sum(spent, |_, _| true))));
+    all.extend(
+        graph.settings.run_budget.filter(|_| !step.always).map(|budget| (budget, sum(spent, |_, _| true))),
+    );
     all
 }
 

@@ -278,7 +278,8 @@ fn a_given_up_run_is_undone_too_and_so_is_one_that_was_retried() {
         assert!(run.is_idle(), "seed {seed}");
         let forward = |event: &&Event| match &event.kind {
             EventKind::Attempt(_, step, _, AttemptEvent::Started) => {
-                graph.step(step.step).kind != Kind::Compensation
+                let step = graph.step(step.step);
+                step.kind != Kind::Compensation && !step.always
             }
             _ => false,
         };

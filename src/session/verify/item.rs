@@ -192,7 +192,7 @@ impl<'a> Checker<'a, '_> {
     /// Checks the forward steps. Returns the states that the item was in; `None` if one is unknown.
     fn forward(&mut self) -> Option<BTreeSet<StateId>> {
         let rows = self.rows;
-        let halted = rows.is_cancelled() || rows.failed_critically();
+        let halted = rows.is_cancelled() || rows.failed_critically() || self.only_always();
         let mut states = self.retraced.state().map(|state| BTreeSet::from([state]));
         let mut missing = Vec::new();
         for id in self.own() {
@@ -224,6 +224,13 @@ impl<'a> Checker<'a, '_> {
             }
         }
         states
+    }
+
+    /// Whether of the steps for all items only those ran that run always: the run failed or was stopped before them.
+    fn only_always(&self) -> bool {
+        let ran = |id: &StepId| !self.rows.of_step(*id).is_empty();
+        let ran: Vec<StepId> = self.own().into_iter().filter(ran).collect();
+        self.rows.once && !ran.is_empty() && ran.iter().all(|id| self.rows.graph().step(*id).always)
     }
 
     /// Why a step with rows cannot have run.

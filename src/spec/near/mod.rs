@@ -244,6 +244,7 @@ pub(super) fn word(inner: &str) -> Option<&'static str> {
         "optional" | "best-effort" => "?",
         "critical" | "mandatory" => "!",
         "irreversible" => "[irreversible]",
+        "always" | "run-always" | "runs-always" | "finally" => "[always]",
         "parallel" | "in-parallel" => "(parallel)",
         "no-effects" | "read-only" | "pure" => "[effects:: none]",
         "once" | "runs-once" | "once-per-run" | "once-at-the-end" | "runs-once-at-the-end" => "[per:: run]",

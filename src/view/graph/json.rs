@@ -27,6 +27,8 @@ struct JsonStep<'a> {
     each: Option<JsonEach<'a>>,
     /// `item` or `run`.
     per: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    always: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     effects: Option<&'static str>,
     state: Option<Passage<'a>>,
@@ -73,6 +75,7 @@ pub fn json(graph: &Graph) -> String {
         group: step.group.map(|group| graph.groups[group].title.as_str()),
         each: step.each.map(|each| JsonEach { element: name(each.element), list: graph.list(step, each) }),
         per: if step.once { "run" } else { "item" },
+        always: step.always,
         effects: step.pure.then_some("none"),
         state: decisions::passage(graph, step),
         when: decisions::conditions(step),

@@ -36,7 +36,10 @@ pub(super) fn often(graph: &Graph, step: &Step) -> Option<String> {
         let element = visible(&graph.value(each.element).name);
         format!("for each {element} in {}", visible(graph.list(step, each)))
     });
-    let once = step.once.then(|| "once, after all items".to_owned());
+    let once = step.once.then(|| match step.always {
+        true => "once, after all items, always".to_owned(),
+        false => "once, after all items".to_owned(),
+    });
     let pure = step.pure.then(|| "no effects".to_owned());
     let often: Vec<String> = once.into_iter().chain(each).chain(pure).collect();
     (!often.is_empty()).then(|| often.join(", "))

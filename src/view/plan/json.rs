@@ -51,6 +51,8 @@ struct PlannedStep<'a> {
     mark: Option<&'static str>,
     /// `item` or `run`.
     per: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    always: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     effects: Option<&'static str>,
     /// The list for each of whose elements it runs.
@@ -129,6 +131,7 @@ fn step<'a>(
         channel: step.channel.as_deref(),
         mark: step.mark.map(sign),
         per: if step.once { "run" } else { "item" },
+        always: step.always,
         effects: step.pure.then_some("none"),
         each: step.each.map(|each| graph.list(step, each)),
         state: decisions::passage(graph, step),
