@@ -157,6 +157,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
     };
     let adapters = graph.steps.iter().map(|_| Arc::new(NoOp) as Arc<dyn Adapter>).collect();
     let mut all = Loop {
+        questions: None,
         asks: None,
         asked_now: None,
         waits: false,

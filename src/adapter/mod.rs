@@ -27,6 +27,7 @@ pub mod probe;
 pub mod process;
 pub mod program;
 mod prompt;
+pub mod question;
 pub mod redact;
 mod reported;
 pub mod repository;
@@ -52,6 +53,7 @@ pub use tree::sweep;
 use crate::event::{Answer, ValueId};
 use crate::value::budget::Budget;
 use crate::value::{Type, Value};
+use question::Questions;
 use redact::ItemRedactor;
 use std::future::Future;
 use std::path::PathBuf;
@@ -135,6 +137,8 @@ pub struct Call {
     pub conversation: Conversation,
     /// Where to report what the agent is just saying, for people who watch.
     pub live: LiveWords,
+    /// Where the agent may ask a person.
+    pub questions: Questions,
     /// Removes the secrets of the item from texts that an adapter stores itself.
     pub redactor: ItemRedactor,
 }

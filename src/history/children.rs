@@ -365,7 +365,10 @@ async fn to_its_end(
     call: Option<&Call>,
 ) -> anyhow::Result<ChildEnd> {
     let mut items = item.into_iter().map(Ok);
-    let outcome = runner.drive(&mut items, vec![&mut watch], requests, People::default()).await;
+    // The agents of its steps ask whom those of this run ask.
+    let questions = call.and_then(|call| call.questions.sender());
+    let people = People { questions, ..People::default() };
+    let outcome = runner.drive(&mut items, vec![&mut watch], requests, people).await;
     let ending = outcome.ending();
     if let Some(trouble) = outcome.trouble {
         return Err(trouble);

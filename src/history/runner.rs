@@ -11,8 +11,8 @@ use crate::event::{ItemId, ItemState, Millis, StopReason, TypePattern};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
 use crate::runtime::{
-    Asks, Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, Outbox, ReportedColumns, Requests,
-    Sources, UsedKeys, Workspace,
+    AgentQuestions, Asks, Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, Outbox,
+    ReportedColumns, Requests, Sources, UsedKeys, Workspace,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -69,6 +69,8 @@ impl New {
 pub struct People {
     /// Where to send the items that wait for a person.
     pub asks: Option<Asks>,
+    /// Where the questions of agents are sent.
+    pub questions: Option<AgentQuestions>,
     /// Whether somebody is asked about each of them: the run waits for the answers.
     pub answers: bool,
     /// Whether to wait for people when nothing else can happen. Otherwise the run is left as it is and can be resumed.
@@ -201,6 +203,7 @@ impl Runner {
             retry,
             revoke,
             asks: people.asks,
+            questions: people.questions,
             asked_now: people.answers.then(BTreeSet::new),
             waits: people.waits,
             sources: people.sources,

@@ -5,6 +5,7 @@ use super::live::LiveBoard;
 use super::timers::Timers;
 use super::workspace::safe;
 use super::{Loop, identity};
+use crate::adapter::question::Questions;
 use crate::adapter::redact::{ItemRedactor, Redactor};
 use crate::adapter::{
     self, Adapter, Bound, Context, Conversation, Declared, LiveWords, Said, Spawned, Spawns, Stop, Stopper,
@@ -144,6 +145,11 @@ fn files(graph: &Graph) -> HashSet<ValueId> {
     files
 }
 
+/// What a question of an attempt is about: the item, the step and its agent.
+fn about(context: &Context) -> (Arc<str>, Arc<str>, Option<Arc<str>>) {
+    (context.item.clone(), context.step.clone(), context.agent.clone())
+}
+
 pub(super) fn timer_of(call: &Call) -> Timer {
     Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt }
 }
@@ -193,7 +199,11 @@ impl Calls {
                 let live = self.live.begin(attempt, &binding.outputs);
                 let conversation = conversation.clone();
                 let redactor = ItemRedactor::new(redactor.clone(), item);
-                (adapter::Call { spawns, conversation, live, redactor, ..request }, room)
+                let questions = match all.questions.clone() {
+                    Some(to) => Questions::new(to, about(&request.context), redactor.clone()),
+                    None => Questions::default(),
+                };
+                (adapter::Call { spawns, conversation, live, questions, redactor, ..request }, room)
             }
             Err(wrong) => {
                 let answer = contract::failure(Cause::Start, wrong, Outcome::NotExecuted, false);
@@ -336,6 +346,7 @@ fn request(
         spawns: Spawns::default(),
         conversation: Conversation::default(),
         live: LiveWords::default(),
+        questions: Questions::default(),
         redactor: ItemRedactor::default(),
     };
     Ok((call, room))

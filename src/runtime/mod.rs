@@ -36,6 +36,7 @@ pub use outbox::{BoundSink, Outbox};
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{NestedRun, RunsFolder, Workspace, nested_runs};
 
+use crate::adapter::question::Question;
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};
 use crate::engine::{Ask, Effect, EngineInput, Out, RetryRequest, Run};
 use crate::event::{
@@ -102,6 +103,9 @@ enum Reply {
 /// Where items that wait for a person are sent.
 pub type Asks = mpsc::UnboundedSender<Ask>;
 
+/// Where the questions of agents are sent.
+pub type AgentQuestions = mpsc::UnboundedSender<Question>;
+
 /// The channel of requests.
 pub type Requests = mpsc::Receiver<Request>;
 
@@ -128,6 +132,8 @@ pub struct Loop<'a> {
     pub columns: ReportedColumns,
     /// Where to send the items that wait for a person.
     pub asks: Option<Asks>,
+    /// Where the questions of agents are sent; `None` if no person can be asked.
+    pub questions: Option<AgentQuestions>,
     /// Those that a person at the terminal is asked about; `None` without one.
     pub asked_now: Option<BTreeSet<(ItemId, GateId)>>,
     /// Whether to wait for people when nothing else can happen, instead of leaving the run as it is.

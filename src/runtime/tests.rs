@@ -68,6 +68,7 @@ impl Scene {
             Script { graph: self.graph.clone(), lines: String::new(), count: 0, trouble: self.trouble };
         let mut second = Count(0);
         let mut all = Loop {
+            questions: None,
             asks: None,
             asked_now: None,
             waits: false,

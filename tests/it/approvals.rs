@@ -1,5 +1,6 @@
 //! Gates: an item waits for a person, at the terminal, from another process, in CI, and whatever happens meanwhile.
 
+use crate::dialogue::dialogue;
 use crate::place::{Place, says};
 use crate::program::{Told, told};
 use rustix::process::{Pid, Signal, kill_process};
@@ -398,29 +399,10 @@ fn a_question_with_values_is_that_of_its_item() {
     assert_eq!(deployed(&place), ["built B"]);
 }
 
-/// Types answers at the questions of a run at a terminal.
+/// Types answers at the gates of a run at a terminal.
 fn at_terminal(place: &Place, args: &str, answers: &[&str]) -> (String, Option<i32>) {
-    let program = format!("{} {args}", env!("CARGO_BIN_EXE_orderflow"));
-    let mut terminal = Command::new("script");
-    terminal.args(["-qec", &program, "/dev/null"]).current_dir(place.folder());
-    terminal.env("XDG_STATE_HOME", place.path(".state")).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = terminal.spawn().unwrap();
-    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let (mut said, mut chunk, mut asked) = (Vec::new(), [0; 4096], 0);
-    loop {
-        let read = std::io::Read::read(&mut stdout, &mut chunk).unwrap();
-        said.extend_from_slice(&chunk[..read]);
-        let questions = String::from_utf8_lossy(&said).matches("a note may follow: ").count();
-        if questions > asked && asked < answers.len() {
-            std::io::Write::write_all(&mut stdin, format!("{}\n", answers[asked]).as_bytes()).unwrap();
-            asked += 1;
-        }
-        if read == 0 {
-            break;
-        }
-    }
-    let status = child.wait().unwrap();
-    (String::from_utf8(said).unwrap(), status.code())
+    let answers: Vec<(&str, &str)> = answers.iter().map(|answer| ("a note may follow: ", *answer)).collect();
+    dialogue(place, args, &answers)
 }
 
 #[test]

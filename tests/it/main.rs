@@ -72,6 +72,7 @@ mod own_trace;
 mod part;
 mod picture;
 mod plan;
+mod questions;
 mod quiet;
 mod readable;
 mod reference;
@@ -111,4 +112,4 @@ mod write;
 
 #[cfg(feature = "nats")]
 use support::jetstream;
-use support::{aimock, coding, parsers, parts, place, program, python, shop_floor};
+use support::{aimock, coding, dialogue, parsers, parts, place, program, python, shop_floor};

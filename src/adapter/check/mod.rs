@@ -10,6 +10,7 @@ pub use process::process;
 pub use worker::worker;
 
 use super::program::{LOG, Started, Tail, ended, last_word};
+use super::question::Questions;
 use super::tree::Tree;
 use super::{Call, Context, Conversation, LiveWords, Spawns};
 use rustix::process::Signal;
@@ -64,6 +65,7 @@ fn call(folder: &Path) -> Call {
         spawns: Spawns::default(),
         conversation: Conversation::default(),
         live: LiveWords::default(),
+        questions: Questions::default(),
         redactor: Default::default(),
     }
 }

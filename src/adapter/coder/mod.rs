@@ -54,6 +54,8 @@ pub struct CodingAgent {
     pub work: WorkFolder,
     /// The kinds of tools that it may use when it asks.
     pub allow: Vec<String>,
+    /// Whether a person is asked for what `allow` does not give.
+    pub ask: bool,
     /// The time between the request to stop and the kill.
     pub grace: Duration,
 }
@@ -66,6 +68,7 @@ impl CodingAgent {
             instructions: None,
             work: WorkFolder::default(),
             allow: Vec::new(),
+            ask: false,
             grace: GRACE,
         }
     }
@@ -143,6 +146,9 @@ impl CodingAgent {
         let talk = |peer| async move {
             let mut session = Session::new(peer, &call.conversation, &self.allow, self.grace, stop.clone());
             session.live = call.live.clone();
+            if self.ask {
+                session.questions = call.questions.clone();
+            }
             let answer = self.talk(&mut session, call, asked, place, &stop).await;
             (answer, session.over())
         };

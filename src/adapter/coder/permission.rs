@@ -80,32 +80,74 @@ impl Calls {
         })
     }
 
-    /// The answer to a request: allowed once if the kind is in `allow`, else rejected. Once the turn is cancelled, every
-    /// request is, and so is one that can only be allowed for good.
-    pub fn decide(&self, params: &Value, allow: &[String], cancelled: bool) -> Decision {
+    /// What a request for permission is about.
+    pub fn request<'a>(&'a self, params: &'a Value) -> Permission<'a> {
         let call = params.get("toolCall").unwrap_or(&Value::Null);
         let text = |name: &str| call.get(name).and_then(Value::as_str);
         let known = text("kind").or_else(|| self.open.get(text("toolCallId")?)?.get("kind")?.as_str());
         let kind = known.filter(|kind| KINDS.contains(kind)).unwrap_or("other");
         let options = params.get("options").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let id = |wanted: &str| {
-            let option =
-                options.iter().find(|option| option.get("kind").and_then(Value::as_str) == Some(wanted));
-            option?.get("optionId").filter(|id| id.is_string() && !cancelled).cloned()
+        Permission { kind, title: text("title"), options }
+    }
+}
+
+/// A request for permission.
+pub struct Permission<'a> {
+    /// One of [`KINDS`].
+    pub kind: &'a str,
+    title: Option<&'a str>,
+    options: &'a [Value],
+}
+
+/// How a request for permission is answered.
+pub enum Verdict<'a> {
+    Allowed,
+    /// By the person who was asked, with these words about it.
+    AllowedBy(&'a str),
+    Rejected,
+    RejectedBy(&'a str),
+    /// The turn is cancelled.
+    Cancelled,
+}
+
+impl Permission<'_> {
+    /// Whether it can be allowed once, and not only for good.
+    pub fn can_be_allowed(&self) -> bool {
+        self.option("allow_once").is_some()
+    }
+
+    fn option(&self, wanted: &str) -> Option<&Value> {
+        let is_wanted = |option: &&Value| option.get("kind").and_then(Value::as_str) == Some(wanted);
+        self.options.iter().find(is_wanted)?.get("optionId").filter(|id| id.is_string())
+    }
+
+    /// Such as "permission to edit src/main.rs".
+    pub fn text(&self) -> String {
+        let title = self.title.map(|title| format!(" {title}")).unwrap_or_default();
+        format!("permission to {}{title}", self.kind)
+    }
+
+    /// The answer to it. What can only be allowed for good is rejected.
+    pub fn answer(&self, verdict: &Verdict<'_>) -> Decision {
+        let once = match verdict {
+            Verdict::Allowed | Verdict::AllowedBy(_) => self.option("allow_once"),
+            Verdict::Rejected | Verdict::RejectedBy(_) | Verdict::Cancelled => None,
         };
-        let once = allow.iter().any(|allowed| allowed == kind).then(|| id("allow_once")).flatten();
-        let allowed = once.is_some();
-        let outcome = match once.or_else(|| id("reject_once")) {
+        let rejected = || self.option("reject_once").filter(|_| !matches!(verdict, Verdict::Cancelled));
+        let outcome = match once.or_else(rejected) {
             Some(id) => json!({"outcome": "selected", "optionId": id}),
             None => json!({"outcome": "cancelled"}),
         };
-        let verdict = if allowed { "allowed" } else { "rejected" };
-        let title = text("title").map(|title| format!(" {title}")).unwrap_or_default();
+        let by = match verdict {
+            Verdict::AllowedBy(by) | Verdict::RejectedBy(by) => by,
+            Verdict::Allowed | Verdict::Rejected | Verdict::Cancelled => "",
+        };
+        let word = if once.is_some() { "allowed" } else { "rejected" };
         Decision {
             result: json!({"outcome": outcome}),
-            allowed,
-            kind: kind.to_owned(),
-            line: format!("permission to {kind}{title}: {verdict}"),
+            allowed: once.is_some(),
+            kind: self.kind.to_owned(),
+            line: format!("{}: {word}{by}", self.text()),
         }
     }
 }
@@ -176,10 +218,39 @@ mod tests {
             (json!({"kind": "edit"}), &Value::Null, false, "", "permission to edit: rejected"),
         ] {
             let params = json!({"toolCall": call, "options": options});
-            let decision = calls.decide(&params, &["read".into(), "edit".into()], cancelled);
+            let request = calls.request(&params);
+            let allowed = ["read", "edit"].contains(&request.kind);
+            let verdict = match (cancelled, allowed) {
+                (true, _) => Verdict::Cancelled,
+                (false, true) => Verdict::Allowed,
+                (false, false) => Verdict::Rejected,
+            };
+            let decision = request.answer(&verdict);
             let outcome = &decision.result["outcome"];
             assert_eq!((outcome["optionId"].as_str().unwrap_or(""), &*decision.line), (chosen, line));
             assert_eq!(outcome["outcome"], if chosen.is_empty() { "cancelled" } else { "selected" });
         }
+    }
+    #[test]
+    fn the_answer_of_a_person_names_the_person() {
+        let options =
+            json!([{"optionId": "yes", "kind": "allow_once"}, {"optionId": "no", "kind": "reject_once"}]);
+        let params = json!({"toolCall": {"kind": "execute", "title": "ls"}, "options": options});
+        let calls = Calls::default();
+        let request = calls.request(&params);
+        assert!(request.can_be_allowed());
+        let answer = |verdict: Verdict| {
+            let Decision { result, allowed, line, .. } = request.answer(&verdict);
+            (result["outcome"]["optionId"].as_str().unwrap_or("").to_owned(), allowed, line)
+        };
+        assert_eq!(
+            [answer(Verdict::AllowedBy(" by ana")), answer(Verdict::RejectedBy(" by ana: no"))],
+            [
+                ("yes".to_owned(), true, "permission to execute ls: allowed by ana".to_owned()),
+                ("no".to_owned(), false, "permission to execute ls: rejected by ana: no".to_owned()),
+            ]
+        );
+        let for_good = json!({"toolCall": {}, "options": [{"optionId": "yes", "kind": "allow_always"}]});
+        assert!(!calls.request(&for_good).can_be_allowed());
     }
 }

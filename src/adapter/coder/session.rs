@@ -2,19 +2,26 @@
 
 use super::message::{self, METHOD_NOT_FOUND, Message, RpcError};
 use super::peer::Peer;
-use super::permission::{Calls, ToolCall};
+use super::permission::{Calls, Decision, ToolCall, Verdict};
 use super::turn::{Ended, Spent, Turn};
 use super::{Conversation, Failure, Progress, Stop, Urgency, is_closed};
 use crate::adapter::LiveWords;
+use crate::adapter::question::{PersonReply, Questions};
 use crate::event::Role;
 use crate::value::Value;
 use crate::value::budget::Budget;
 use serde_json::json;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// The version of the protocol.
 const VERSION: u64 = 1;
+
+/// The most requests for permission that a person is asked about at once.
+const ASKED: usize = 64;
 
 /// The protocol's code for an agent that needs a login.
 const AUTH_REQUIRED: i64 = -32000;
@@ -51,6 +58,10 @@ pub struct Session<'a> {
     talk: &'a Conversation,
     /// Where the agent's messages and tool calls are shown as they arrive.
     pub live: LiveWords,
+    /// Who is asked for a permission that `allow` does not give.
+    pub questions: Questions,
+    /// The requests for permission that a person is asked about.
+    asked: Vec<AskedPermission>,
     allow: &'a [String],
     grace: Duration,
     stop: Stop,
@@ -67,12 +78,21 @@ pub struct Session<'a> {
     rejected: Vec<String>,
 }
 
+/// A request for permission that waits for the answer of a person.
+struct AskedPermission {
+    id: Value,
+    params: Value,
+    reply: oneshot::Receiver<PersonReply>,
+}
+
 impl<'a> Session<'a> {
     pub fn new(peer: Peer, talk: &'a Conversation, allow: &'a [String], grace: Duration, stop: Stop) -> Self {
         Session {
             peer,
             talk,
             live: LiveWords::default(),
+            questions: Questions::default(),
+            asked: Vec::new(),
             allow,
             grace,
             stop,
@@ -170,9 +190,21 @@ impl<'a> Session<'a> {
                     self.cancelled = true;
                     let Some(id) = &self.id else { return Err(End::Stopped) };
                     self.send(message::notice("session/cancel", json!({"sessionId": id})))?;
+                    for AskedPermission { id, params, .. } in std::mem::take(&mut self.asked) {
+                        self.decide(&id, &params, &Verdict::Cancelled)?;
+                    }
                     late.set(tokio::time::sleep(self.grace));
                 }
                 () = &mut late, if self.cancelled => return Err(End::Stopped),
+                (at, reply) = first_reply(&mut self.asked) => {
+                    let AskedPermission { id, params, .. } = self.asked.swap_remove(at);
+                    let by = reply.as_ref().map(PersonReply::said).unwrap_or_default();
+                    let verdict = match reply.is_some_and(|reply| reply.agrees) {
+                        true => Verdict::AllowedBy(&by),
+                        false => Verdict::RejectedBy(&by),
+                    };
+                    self.decide(&id, &params, &verdict)?;
+                }
                 // Last, as an agent may never pause.
                 heard = self.peer.hear() => match heard {
                     None => return Err(End::Lost),
@@ -194,15 +226,20 @@ impl<'a> Session<'a> {
         match message {
             Message::Text(line) => self.peer.log().line(&line),
             Message::Request { id, method, params } if method == "session/request_permission" => {
-                let decision = self.calls.decide(&params, self.allow, self.cancelled);
-                self.peer.log().line(&decision.line);
-                self.talk.say(Role::Permission, None, &decision.line);
-                if decision.allowed {
-                    self.progress = Progress::Working;
-                } else if !self.rejected.contains(&decision.kind) {
-                    self.rejected.push(decision.kind);
+                let request = self.calls.request(&params);
+                let is_allowed = self.allow.iter().any(|kind| kind == request.kind);
+                if is_allowed || self.cancelled {
+                    let verdict = if self.cancelled { Verdict::Cancelled } else { Verdict::Allowed };
+                    return self.decide(&id, &params, &verdict);
                 }
-                self.send(message::answer(&id, Ok(decision.result)))?;
+                let is_asked = request.can_be_allowed() && self.asked.len() < ASKED;
+                if !is_asked || !self.questions.is_open() {
+                    return self.decide(&id, &params, &Verdict::Rejected);
+                }
+                let text = request.text();
+                self.live.say(&format!("waits for a person: {text}"));
+                let reply = self.questions.ask(&text, Vec::new());
+                self.asked.push(AskedPermission { id, params, reply });
             }
             // Only what a client asks: the program, such as cat, repeats its input.
             Message::Request { method, .. } if method == "initialize" => {
@@ -233,6 +270,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Answers a request for permission.
+    fn decide(&mut self, id: &Value, params: &Value, verdict: &Verdict<'_>) -> Result<(), End> {
+        let Decision { result, allowed, kind, line } = self.calls.request(params).answer(verdict);
+        self.peer.log().line(&line);
+        self.talk.say(Role::Permission, None, &line);
+        if allowed {
+            self.progress = Progress::Working;
+        } else if !self.rejected.contains(&kind) {
+            self.rejected.push(kind);
+        }
+        self.send(message::answer(id, Ok(result)))
+    }
+
     /// Shows what the agent is just saying, or the title of the tool that it calls; with `is_new`, another message ends.
     fn show(&self, update: &Value, is_new: bool) {
         let text = |name: &str| update.get(name).and_then(Value::as_str);
@@ -252,6 +302,19 @@ impl<'a> Session<'a> {
             _ => {}
         }
     }
+}
+
+/// The position of the first request that a person has answered, and the answer, if there is one; never, if none waits.
+async fn first_reply(asked: &mut [AskedPermission]) -> (usize, Option<PersonReply>) {
+    std::future::poll_fn(|context| {
+        let replies = asked.iter_mut().map(|asked| Pin::new(&mut asked.reply).poll(context));
+        let ready = replies.enumerate().find_map(|(at, reply)| match reply {
+            Poll::Ready(reply) => Some((at, reply.ok())),
+            Poll::Pending => None,
+        });
+        ready.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 /// The meaning of an error response.

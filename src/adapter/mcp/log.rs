@@ -2,6 +2,7 @@
 
 use super::super::LiveWords;
 use super::super::program::{LOG, Tail};
+use super::super::question::Questions;
 use rmcp::model::{
     ClientJsonRpcMessage, ClientRequest, ElicitRequestParams, GetMeta, JsonRpcMessage, ProgressToken,
     RequestId, ServerJsonRpcMessage, ServerNotification, ServerRequest,
@@ -29,6 +30,8 @@ struct Reported {
     sent: bool,
     text: String,
     live: LiveWords,
+    /// Who is asked what the server asks during the call.
+    questions: Questions,
 }
 
 impl Log {
@@ -63,12 +66,22 @@ impl Log {
         self.state().progress.entry(call).or_default().sent = true;
     }
 
-    /// Shows the progress of a call, which is sent before or after this.
-    pub fn show(&self, call: ProgressToken, live: LiveWords) {
+    /// Shows the progress of a call and asks its questions; it is sent before or after this.
+    pub fn show(&self, call: ProgressToken, live: LiveWords, questions: Questions) {
         let mut state = self.state();
         let reported = state.progress.entry(call).or_default();
         live.say(&reported.text);
-        reported.live = live;
+        (reported.live, reported.questions) = (live, questions);
+    }
+
+    /// Where the questions of the server go: during several calls it does not say which one asks.
+    pub fn questions(&self) -> Questions {
+        let state = self.state();
+        let mut calls = state.progress.values();
+        match (calls.next(), calls.next()) {
+            (Some(only), None) => only.questions.clone(),
+            _ => Questions::default(),
+        }
     }
 
     /// The last progress of a call, which is over; `None` if it was never sent.
@@ -101,22 +114,24 @@ impl Log {
                 _ => {}
             },
             JsonRpcMessage::Request(message) => {
-                if let ServerRequest::ElicitRequest(request) = &message.request {
-                    self.declined(&request.params);
+                if let ServerRequest::ElicitRequest(request) = &message.request
+                    && !self.questions().is_open()
+                {
+                    self.answered(&request.params, "declined");
                 }
             }
             _ => {}
         }
     }
 
-    /// Records that a question of the server is declined.
-    pub fn declined(&self, question: &ElicitRequestParams) {
+    /// Records how a question of the server was answered.
+    pub fn answered(&self, question: &ElicitRequestParams, how: &str) {
         let text = match question {
             ElicitRequestParams::FormElicitationParams { message, .. }
             | ElicitRequestParams::UrlElicitationParams { message, .. } => message.as_str(),
             _ => "a question",
         };
-        self.line(&format!("the server asked and was declined: {text}"));
+        self.line(&format!("the server asked and was {how}: {text}"));
     }
 }
 

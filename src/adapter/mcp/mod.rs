@@ -19,6 +19,7 @@ pub use tools::StepInputs;
 
 use super::http::{Client, HeaderName, HeaderValue, Url};
 use super::program::{GRACE, Program};
+use super::question::Questions;
 use super::restarts::Restarts;
 use super::spawned::Spawns;
 use super::{Adapter, Bound, Call, Closing, Ending, Stop, Urgency, contract};
@@ -42,6 +43,8 @@ pub struct Mcp {
     server: Server,
     /// The name of the tool; without it, each step calls the tool of its own name.
     tool: Option<String>,
+    /// Whether a person is asked what the server asks.
+    asks: bool,
     /// The time between the request to end and the kill.
     grace: Duration,
     seat: tokio::sync::Mutex<Seat>,
@@ -65,12 +68,17 @@ struct Live {
 
 impl Mcp {
     pub fn new(server: Server, tool: Option<String>) -> Self {
-        Mcp { server, tool, grace: GRACE, seat: tokio::sync::Mutex::default() }
+        Mcp { server, tool, asks: false, grace: GRACE, seat: tokio::sync::Mutex::default() }
     }
 
     /// Sets the time between the request to end and the kill.
     pub fn with_grace(self, grace: Duration) -> Self {
         Mcp { grace, ..self }
+    }
+
+    /// Sets whether a person is asked what the server asks; otherwise its questions are declined.
+    pub fn with_questions(self, asks: bool) -> Self {
+        Mcp { asks, ..self }
     }
 
     /// What the server says of itself, and its tools.
@@ -151,7 +159,9 @@ impl Mcp {
             };
             let since = live.log.total();
             let (arguments, meta) = (answer::arguments(&call), answer::meta(&call));
-            let asked = live.session.call(&tool, arguments, meta, self.url(), &call.live);
+            let questions = if self.asks { call.questions.clone() } else { Questions::default() };
+            let watched = (&call.live, &questions);
+            let asked = live.session.call(&tool, arguments, meta, self.url(), watched);
             let result = tokio::select! {
                 biased;
                 result = asked => result,

@@ -4,6 +4,7 @@
 use super::super::LiveWords;
 use super::super::contract;
 use super::super::http::{self, Client, HeaderName, HeaderValue, Url};
+use super::super::question::{AskedValue, PersonReply, Questions};
 use super::log::{Log, Recorded};
 use super::pipe::Pipe;
 use super::stream::{Checked, UNFIT, retries, too_large};
@@ -12,19 +13,19 @@ use crate::value::{Object, Value};
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CancelledNotification, CancelledNotificationParam,
-    ClientCapabilities, ClientConfig, ClientRequest, ElicitationCapability, ErrorData,
-    FormElicitationCapability, Implementation, InputRequest, InputRequiredResult, InputResponses, MetaObject,
-    PaginatedRequestParams, ProtocolVersion, RequestMetaObject, ServerResult,
+    ClientCapabilities, ClientConfig, ClientRequest, ElicitRequestParams, ElicitResult, ElicitationAction,
+    ElicitationCapability, ElicitationSchema, ErrorData, FormElicitationCapability, Implementation,
+    InputRequest, InputRequiredResult, InputResponses, MetaObject, PaginatedRequestParams, ProtocolVersion,
+    RequestMetaObject, ServerResult,
 };
 use rmcp::service::{
-    ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, PeerRequestOptions, RequestHandle,
-    RoleClient, RunningService, ServiceError, serve_client_with_lifecycle,
+    ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, PeerRequestOptions, RequestContext,
+    RequestHandle, RoleClient, RunningService, ServiceError, serve_client_with_lifecycle,
 };
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransport, StreamableHttpClientTransportConfig, StreamableHttpError,
 };
 use rmcp::transport::{DynamicTransportError, Transport};
-use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,8 +92,10 @@ pub struct Unanswered {
     pub begun: bool,
 }
 
-/// The side of orderflow: it offers nothing but to be asked, and declines.
-struct Orderflow;
+/// The side of orderflow: it offers nothing but to be asked.
+struct Orderflow {
+    log: Arc<Log>,
+}
 
 impl ClientHandler for Orderflow {
     fn get_info(&self) -> ClientConfig {
@@ -100,6 +103,19 @@ impl ClientHandler for Orderflow {
         capabilities.elicitation =
             Some(ElicitationCapability::new().with_form(FormElicitationCapability::default()));
         ClientConfig::new(capabilities, Implementation::new("orderflow", env!("CARGO_PKG_VERSION")))
+    }
+
+    async fn create_elicitation(
+        &self,
+        question: ElicitRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let questions = self.log.questions();
+        // It was declined when it came.
+        if !questions.is_open() {
+            return Ok(ElicitResult::new(ElicitationAction::Decline));
+        }
+        Ok(put(&question, &questions, &self.log).await)
     }
 }
 
@@ -145,7 +161,7 @@ impl Session {
             legacy_version: Some(ProtocolVersion::V_2025_11_25),
         };
         let transport = Recorded { inner, log: log.clone(), began: None };
-        match serve_client_with_lifecycle(Orderflow, transport, lifecycle).await {
+        match serve_client_with_lifecycle(Orderflow { log: log.clone() }, transport, lifecycle).await {
             Ok(service) => {
                 // A list of tools that the server gave once says neither what it has now nor that it still answers.
                 service.peer().set_response_cache_config(ClientCacheConfig::disabled()).await;
@@ -203,7 +219,7 @@ impl Session {
         Ok(tools.into_iter().map(tool).collect())
     }
 
-    /// Calls a tool, whose progress is `live`; dropping this cancels the call.
+    /// Calls a tool, whose progress is `live` and whose questions go to `questions`; dropping this cancels the call.
     ///
     /// # Errors
     /// Why it has no result.
@@ -213,16 +229,16 @@ impl Session {
         arguments: Object,
         meta: Object,
         url: Option<&Url>,
-        live: &LiveWords,
+        (live, questions): (&LiveWords, &Questions),
     ) -> Result<(Value, String), Unanswered> {
         let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         for round in 0..ROUNDS {
             let begun = round > 0;
-            let (result, progress) = self.ask(params.clone(), &meta, url, live).await;
+            let (result, progress) = self.ask(params.clone(), &meta, url, (live, questions)).await;
             let lost = |lost: Lost| Err(Unanswered { lost, progress: progress.clone(), begun });
             let strange = |why: &str| lost(Lost::Strange(why.to_owned()));
             match result {
-                Ok(ServerResult::InputRequiredResult(asked)) => match self.decline(&asked) {
+                Ok(ServerResult::InputRequiredResult(asked)) => match self.put_all(&asked, questions).await {
                     Some(answers) => {
                         params.input_responses = Some(answers);
                         params.request_state = asked.request_state;
@@ -249,7 +265,7 @@ impl Session {
         params: CallToolRequestParams,
         meta: &Object,
         url: Option<&Url>,
-        live: &LiveWords,
+        (live, questions): (&LiveWords, &Questions),
     ) -> (Result<ServerResult, Lost>, String) {
         let mut meta = RequestMetaObject(MetaObject(meta.clone()));
         meta.0.0.insert(LOG_LEVEL.into(), "info".into());
@@ -260,7 +276,7 @@ impl Session {
             Err(ServiceError::TransportClosed) => return (Err(Lost::NeverSent), String::new()),
             Err(error) => return (Err(lost(error, url)), String::new()),
         };
-        self.log.show(asked.progress_token.clone(), live.clone());
+        self.log.show(asked.progress_token.clone(), live.clone(), questions.clone());
         let mut asked = Asked { handle: Some(asked), log: &self.log };
         let result = match &mut asked.handle {
             Some(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
@@ -275,18 +291,57 @@ impl Session {
         (result, progress.unwrap_or_default())
     }
 
-    /// The answers to a server's questions: every one is declined. `None` if it asks for something else.
-    fn decline(&self, asked: &InputRequiredResult) -> Option<InputResponses> {
-        let questions = asked.input_requests.as_ref()?;
-        let declined = questions.iter().map(|(key, request)| match request {
-            InputRequest::Elicitation(request) => {
-                self.log.declined(&request.params);
-                Some((key.clone(), json!({"action": "decline"})))
-            }
-            _ => None,
-        });
-        declined.collect()
+    /// The answers to a server's questions. `None` if it asks for something else.
+    async fn put_all(&self, asked: &InputRequiredResult, questions: &Questions) -> Option<InputResponses> {
+        let mut answers = InputResponses::default();
+        for (key, request) in asked.input_requests.as_ref()? {
+            let InputRequest::Elicitation(request) = request else { return None };
+            let answer = put(&request.params, questions, &self.log).await;
+            answers.insert(key.clone(), serde_json::to_value(answer).ok()?);
+        }
+        Some(answers)
     }
+}
+
+/// Asks a person what a server asks. What cannot be asked in a terminal is declined, and so is everything without a
+/// person.
+async fn put(question: &ElicitRequestParams, questions: &Questions, log: &Log) -> ElicitResult {
+    let reply = match question {
+        ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } => {
+            questions.ask(message, asked_values(requested_schema)).await.ok()
+        }
+        _ => None,
+    };
+    let by = reply.as_ref().map(PersonReply::said).unwrap_or_default();
+    match reply.filter(|reply| reply.agrees) {
+        Some(reply) => {
+            log.answered(question, &format!("answered{by}"));
+            ElicitResult::new(ElicitationAction::Accept).with_content(Value::Object(reply.values))
+        }
+        None => {
+            log.answered(question, &format!("declined{by}"));
+            ElicitResult::new(ElicitationAction::Decline)
+        }
+    }
+}
+
+/// The values that a form asks for, in its order.
+fn asked_values(form: &ElicitationSchema) -> Vec<AskedValue> {
+    let mut names: Vec<&String> = form.properties.keys().collect();
+    if let Some(order) = &form.property_order {
+        names.sort_by_key(|name| order.iter().position(|other| other == *name));
+    }
+    let required = form.required.as_deref().unwrap_or_default();
+    let asked = |name: &String| AskedValue {
+        name: name.clone(),
+        schema: form
+            .properties
+            .get(name)
+            .and_then(|schema| serde_json::to_value(schema).ok())
+            .unwrap_or_default(),
+        required: required.contains(name),
+    };
+    names.into_iter().map(asked).collect()
 }
 
 /// A request in flight. If it is dropped, the server is asked to end it.

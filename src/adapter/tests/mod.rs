@@ -20,6 +20,7 @@ mod recorded;
 pub(super) mod stream;
 mod worker;
 
+use super::question::Questions;
 use super::{Call, Context, Conversation, Declared, LiveWords, Spawns};
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};
@@ -75,6 +76,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         spawns: Spawns::default(),
         conversation: Conversation::default(),
         live: LiveWords::default(),
+        questions: Questions::default(),
         redactor: Default::default(),
     }
 }

@@ -220,7 +220,7 @@ impl<'a> Making<'a> {
                         self.services.entry(agent).or_insert(Arc::new(service)).clone()
                     }
                 },
-                Doer::Tool { agent, server, tool, env } => match self.servers.get(agent) {
+                Doer::Tool { agent, server, tool, ask, env } => match self.servers.get(agent) {
                     Some(known) => known.clone(),
                     None => {
                         let server = match server {
@@ -231,7 +231,8 @@ impl<'a> Making<'a> {
                                 headers: self.doers.headers(agent, headers)?,
                             },
                         };
-                        self.servers.entry(agent).or_insert(Arc::new(Mcp::new(server, tool.clone()))).clone()
+                        let mcp = Mcp::new(server, tool.clone()).with_questions(*ask);
+                        self.servers.entry(agent).or_insert(Arc::new(mcp)).clone()
                     }
                 },
                 Doer::Model { agent, name, provider, system, max_tokens } => Arc::new(Model {
@@ -246,11 +247,12 @@ impl<'a> Making<'a> {
                     reports_cost: provider.reports_cost,
                     exchanges: self.bound.exchanges.clone(),
                 }),
-                Doer::Coder { command, coder, instructions, env } => Arc::new(CodingAgent {
+                Doer::Coder { command, coder, instructions, ask, env } => Arc::new(CodingAgent {
                     headless: coder.headless,
                     instructions: instructions.clone(),
                     work: coder.work,
                     allow: coder.allow.clone(),
+                    ask: *ask,
                     ..CodingAgent::new(program(command, &folder, env))
                 }),
                 Doer::Document(place) if step.revokes => {

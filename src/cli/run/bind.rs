@@ -82,6 +82,7 @@ pub(super) enum Doer<'a> {
         agent: &'a str,
         server: Tools<'a>,
         tool: Option<String>,
+        ask: bool,
         env: &'a [String],
     },
     Model {
@@ -95,6 +96,7 @@ pub(super) enum Doer<'a> {
         command: Vec<String>,
         coder: &'a Coder,
         instructions: Option<String>,
+        ask: bool,
         env: &'a [String],
     },
     Program {
@@ -258,7 +260,7 @@ fn doer<'a>(
                     McpServer::Program(command) => Tools::Program(found(command)?),
                     McpServer::Http { url, headers } => Tools::Http { url, headers },
                 };
-                Some(Doer::Tool { agent: name, server, tool: tool.clone(), env: &agent.env })
+                Some(Doer::Tool { agent: name, server, tool: tool.clone(), ask: agent.ask, env: &agent.env })
             }
             Some(Reach::Model { name: model, provider, system, max_tokens }) => {
                 let system = read_instructions(system.as_deref())?;
@@ -269,7 +271,7 @@ fn doer<'a>(
                 work.map_err(|why| Box::new(catalogue::no_repository(heading, name, &visible(&why))))?;
                 let command = found(&coder.command)?;
                 let instructions = read_instructions(coder.instructions.as_deref())?;
-                Some(Doer::Coder { command, coder, instructions, env: &agent.env })
+                Some(Doer::Coder { command, coder, instructions, ask: agent.ask, env: &agent.env })
             }
             None => None,
         });

@@ -384,9 +384,9 @@ fn drive(
         let (requests, sender, caught) = listened.context("cannot listen for signals")?;
         let answers = desk.asks();
         let document = desk.document.clone();
-        let (asks, attendance) = desk.open(sender, decided);
+        let (asks, questions, attendance) = desk.open(sender, decided);
         let (outbox, sources, tasks) = channels.open(&document);
-        let people = People { asks, answers, waits, sources, outbox };
+        let people = People { asks, questions, answers, waits, sources, outbox };
         let outcome = runner.drive(&mut *items, observers, requests, people).await;
         drop(tasks);
         attendance.close(&mut Terminal::new()).await;

@@ -14,6 +14,7 @@ mod people;
 mod probe;
 mod programs;
 mod progress;
+mod questions;
 mod record;
 mod replay;
 mod report;

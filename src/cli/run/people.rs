@@ -4,8 +4,10 @@ use super::super::approve::user;
 use super::super::settings::Settings;
 use super::super::terminal::Terminal;
 use super::bind::environment;
+use super::questions::{self, Input};
 use crate::adapter::notify::notify;
 use crate::adapter::program::Program;
+use crate::adapter::question::Question;
 use crate::diag::render::{visible, visible_json};
 use crate::engine::Ask;
 use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId};
@@ -91,28 +93,37 @@ impl Desk {
         self.bar.is_some()
     }
 
-    /// Begins to inform and to ask. Returns where the run sends those that wait.
+    /// Begins to inform and to ask. Returns where the run sends those that wait, and questions of agents.
     pub fn open(
         self,
         requests: Sender<Request>,
         decided: DecidedHere,
-    ) -> (Option<UnboundedSender<Ask>>, Attendance) {
+    ) -> (Option<UnboundedSender<Ask>>, Option<UnboundedSender<Question>>, Attendance) {
         if self.notify.is_none() && self.bar.is_none() {
-            return (None, Attendance { told: None });
+            return (None, None, Attendance { told: None });
         }
         let (sender, asks) = unbounded_channel();
         let (to_tell, tells) = unbounded_channel();
         let desk = Arc::new(self);
         let told = desk.notify.is_some().then(|| tokio::spawn(tell_all(desk.clone(), tells)));
         let to_ask = desk.bar.clone().map(|bar| {
-            let (to_ask, asked) = std::sync::mpsc::channel::<Ask>();
+            let (to_ask, asked) = std::sync::mpsc::channel::<Asked>();
             let desk = desk.clone();
             // It waits for its terminal as long as the process lives.
             std::thread::spawn(move || desk.ask_all(&asked, &bar, &requests, &decided));
             to_ask
         });
+        let questions = to_ask.clone().map(|to_ask| {
+            let (sender, mut questions) = unbounded_channel();
+            tokio::spawn(async move {
+                while let Some(question) = questions.recv().await {
+                    let _ = to_ask.send(Asked::Agent(question));
+                }
+            });
+            sender
+        });
         tokio::spawn(share(asks, to_tell, to_ask));
-        (Some(sender), Attendance { told })
+        (Some(sender), questions, Attendance { told })
     }
 
     fn title(&self, gate: GateId) -> String {
@@ -145,23 +156,27 @@ impl Desk {
     /// Asks one question after the other.
     fn ask_all(
         &self,
-        asked: &std::sync::mpsc::Receiver<Ask>,
+        asked: &std::sync::mpsc::Receiver<Asked>,
         bar: &ProgressBar,
         requests: &Sender<Request>,
         decided: &DecidedHere,
     ) {
         let mut terminal = Terminal::new();
         let mut gone = false;
-        for ask in asked {
+        for asked in asked {
+            let ask = match asked {
+                Asked::Gate(ask) => ask,
+                // It stays unanswered if it is dropped.
+                Asked::Agent(question) => {
+                    if !gone && !question.reply.is_closed() {
+                        gone |= undrawn(bar, || questions::ask(question, &mut terminal)) == Input::Ended;
+                    }
+                    continue;
+                }
+            };
             let answer = match gone || decided.about(&ask).is_some() {
                 true => Reply::Later,
-                false => {
-                    // The display would be drawn over the question.
-                    bar.set_draw_target(ProgressDrawTarget::hidden());
-                    let answer = self.ask(&ask, &mut terminal);
-                    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-                    answer
-                }
+                false => undrawn(bar, || self.ask(&ask, &mut terminal)),
             };
             gone |= matches!(answer, Reply::Gone);
             let (approved, note) = match answer {
@@ -201,26 +216,54 @@ impl Desk {
             let name = visible(&self.graph.value(*id).name);
             text.push_str(&format!("    {name}: {}\n", visible_json(&shown)));
         }
-        // Input from before the question is not an answer to it.
-        let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
+        forget_input();
         terminal.talk(&text);
         loop {
-            terminal.talk("approve it? [y]es, [n]o, [l]ater; a note may follow: ");
-            let mut answer = String::new();
-            if std::io::stdin().lock().read_line(&mut answer).unwrap_or(0) == 0 {
-                terminal.talk("\n");
-                return Reply::Gone;
-            }
-            if let Some(reply) = Reply::read(&answer) {
-                return reply;
+            match line("approve it? [y]es, [n]o, [l]ater; a note may follow: ", terminal) {
+                None => return Reply::Gone,
+                Some(answer) => {
+                    if let Some(reply) = Reply::read(&answer) {
+                        return reply;
+                    }
+                }
             }
         }
     }
 }
 
+/// What a person at the terminal is asked.
+enum Asked {
+    Gate(Ask),
+    Agent(Question),
+}
+
+/// Asks while the display is hidden: it would be drawn over the question.
+fn undrawn<T>(bar: &ProgressBar, ask: impl FnOnce() -> T) -> T {
+    bar.set_draw_target(ProgressDrawTarget::hidden());
+    let answer = ask();
+    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    answer
+}
+
+/// Input from before a question is not an answer to it.
+pub(super) fn forget_input() {
+    let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
+}
+
+/// A line that a person types; `None` if the input has ended.
+pub(super) fn line(prompt: &str, terminal: &mut Terminal) -> Option<String> {
+    terminal.talk(prompt);
+    let mut line = String::new();
+    if std::io::stdin().lock().read_line(&mut line).unwrap_or(0) == 0 {
+        terminal.talk("\n");
+        return None;
+    }
+    Some(line)
+}
+
 /// An answer at the terminal, with the note that follows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Reply {
+pub(super) enum Reply {
     Yes(Option<String>),
     No(Option<String>),
     Later,
@@ -229,7 +272,7 @@ enum Reply {
 }
 
 impl Reply {
-    fn read(line: &str) -> Option<Reply> {
+    pub(super) fn read(line: &str) -> Option<Reply> {
         let line = line.trim();
         let (word, note) = line.split_once([' ', ',', ':']).unwrap_or((line, ""));
         let note = note.trim_start_matches([',', ':', ' ']).trim();
@@ -247,14 +290,14 @@ impl Reply {
 async fn share(
     mut asks: UnboundedReceiver<Ask>,
     to_tell: UnboundedSender<Ask>,
-    to_ask: Option<std::sync::mpsc::Sender<Ask>>,
+    to_ask: Option<std::sync::mpsc::Sender<Asked>>,
 ) {
     while let Some(ask) = asks.recv().await {
         if !ask.again {
             let _ = to_tell.send(ask.clone());
         }
         if let Some(to_ask) = &to_ask {
-            let _ = to_ask.send(ask);
+            let _ = to_ask.send(Asked::Gate(ask));
         }
     }
 }

@@ -108,6 +108,8 @@ pub struct Agent {
     pub may_lack: Vec<String>,
     /// The secrets that only this agent gets, as variables.
     pub secrets: Vec<Secret>,
+    /// Whether a person is asked what it asks: for permissions that `allow` does not give, or for values.
+    pub ask: bool,
     pub effects: AgentEffects,
     pub idempotent: Option<bool>,
 }

@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 5] = ["fences", "agents", "channels", "providers", "notify"];
-const AGENT: [&str; 24] = [
+const AGENT: [&str; 25] = [
     "command",
     "worker",
     "processes",
@@ -32,6 +32,7 @@ const AGENT: [&str; 24] = [
     "preset",
     "folder",
     "allow",
+    "ask",
     "mode",
     "instructions",
     "max-tokens",
@@ -219,6 +220,7 @@ impl Reader {
                     agent.env = words.iter().map(|name| name.trim_end_matches('?').to_owned()).collect();
                 }
                 "secrets" => agent.secrets = self.secrets(value),
+                "ask" => agent.ask = self.flag("ask", value).unwrap_or_default(),
                 "effects" => agent.effects = self.effects(value),
                 "idempotent" => agent.idempotent = self.flag("idempotent", value),
                 later if LATER.contains(&later) => {
@@ -251,6 +253,8 @@ impl Reader {
                 "key" | "headers" => "http",
                 "instructions" if coder::is_one(table) => continue,
                 "instructions" | "max-tokens" => "model",
+                "ask" if table.contains_key("mcp") || coder::is_one(table) => continue,
+                "ask" => "acp`, `preset` or `mcp",
                 own if coder::KEYS.contains(&own) && !coder::is_one(table) => "acp` or `preset",
                 "env" if is_elsewhere => "command",
                 _ => continue,
@@ -299,6 +303,9 @@ impl Reader {
         }
         if let Some(Reach::Coder(coder)) = &mut agent.reach {
             self.coder(table, coder);
+            if let Some((key, _)) = table.get_key_value("ask").filter(|_| coder.headless.is_some()) {
+                self.problems.push(catalogue::settings_idle_key(key.span().into(), "ask", "mode = \"acp\""));
+            }
         }
         let headers = match &agent.reach {
             Some(

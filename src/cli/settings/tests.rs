@@ -137,6 +137,25 @@ fn every_problem_is_found_at_once() {
 }
 
 #[test]
+fn a_person_is_asked_only_by_agents_that_ask() {
+    let text = "[agents.a]\npreset = \"claude\"\nask = true\n[agents.b]\nmcp = [\"b\"]\nask = true\n\
+                [agents.c]\nacp = [\"c\"]\n[agents.d]\ncommand = [\"d\"]\nask = true\n\
+                [agents.e]\npreset = \"claude\"\nmode = \"headless\"\nask = true\n[agents.f]\nacp = [\"f\"]\nask = 1\n";
+    let source = Source::new("orderflow.toml", text);
+    let (settings, problems) = read(&source);
+    let asks: Vec<bool> = ["a", "b", "c"].iter().map(|name| settings.agents[*name].ask).collect();
+    assert_eq!(asks, [true, true, false]);
+    let found: Vec<_> =
+        problems.iter().map(|p| (source.position(p.span.start).line, p.code, p.message.as_str())).collect();
+    let expected = [
+        (11, "settings-idle-key", "`ask` needs `acp`, `preset` or `mcp`"),
+        (15, "settings-idle-key", "`ask` needs `mode = \"acp\"`"),
+        (18, "settings-bad-value", "`ask` must be true or false"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn broken_toml_names_its_place() {
     let source = Source::new("orderflow.toml", "fences = \n[agents\n");
     let (_, problems) = read(&source);

@@ -90,6 +90,10 @@ pub fn settings_idle_key(span: Span, key: &str, needs: &str) -> Diagnostic {
         "folder" | "allow" | "mode" => {
             "it is for coding agents: acp = [\"opencode\", \"acp\"], or preset = \"claude\"".to_owned()
         }
+        "ask" if needs.starts_with("mode") => {
+            "a headless agent asks nothing: remove `ask`, or `mode`".to_owned()
+        }
+        "ask" => "it is for coding agents and tools of MCP servers, which may ask a person".to_owned(),
         "key" | "headers" => "programs get secrets as variables: secrets = [\"NAME\"]".to_owned(),
         _ => format!("remove `{key}`, or add `{needs}`"),
     };

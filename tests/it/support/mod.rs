@@ -2,6 +2,7 @@
 //!
 //! - [`aimock`]: a mock of model providers, where it is installed.
 //! - [`coding`]: coding agents, a stand-in and a real one.
+//! - [`dialogue`]: a person at the terminal, who answers questions.
 //! - `jetstream`: a server of NATS, where it is installed.
 //! - [`parts`]: parts that may be missing.
 //! - [`program`]: the program as a user starts it.
@@ -12,6 +13,7 @@
 
 pub mod aimock;
 pub mod coding;
+pub mod dialogue;
 #[cfg(feature = "nats")]
 pub mod jetstream;
 pub mod parsers;

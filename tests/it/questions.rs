@@ -1,0 +1,115 @@
+//! Questions that agents ask a person at the terminal: permissions of coding agents, and values for tools of MCP servers.
+
+use crate::coding::stand_in;
+use crate::dialogue::dialogue;
+use crate::mcp;
+use crate::place::Place;
+use serde_json::{Value, json};
+
+const PROMPT: &str = "allow it? [y]es, once, [n]o; a note may follow: ";
+
+/// An agent that asks to edit and to run, one after the other, and then answers.
+fn asks() -> Value {
+    let ask = |kind: &str| {
+        let call = json!({"toolCallId": kind, "kind": kind, "title": "a.txt"});
+        let options =
+            json!([{"optionId": "once", "kind": "allow_once"}, {"optionId": "no", "kind": "reject_once"}]);
+        json!({"ask": {"method": "session/request_permission",
+            "params": {"sessionId": "s-1", "toolCall": call, "options": options}}})
+    };
+    json!({"session/prompt": [[ask("read"), ask("edit"), ask("execute"), {"say": "Done."}, {"end": "end_turn"}]]})
+}
+
+fn place(settings: &str) -> Place {
+    let place =
+        Place::new("# Fix\n\n## Fix @coder\ntask::String → summary::String\n\nFix this: {{ task }}.\n");
+    let agent = stand_in(&place, "coder", &asks());
+    place.write("orderflow.toml", &format!("[agents.coder]\n{agent}{settings}\n"));
+    place
+}
+
+fn decisions(place: &Place) -> Vec<String> {
+    let conversation = place.orderflow("show last --item 1 --conversation").out;
+    let lines = conversation.lines().filter_map(|line| line.strip_prefix("  permission: "));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_person_at_the_terminal_gives_permissions_that_the_settings_do_not() {
+    let place = place("allow = [\"read\"]\nask = true");
+    let answers = [(PROMPT, "y, only this once"), (PROMPT, "perhaps"), (PROMPT, "no: not here")];
+    let (said, exit) = dialogue(&place, "run flow.md --input task=x", &answers);
+    assert_eq!(exit, Some(0), "{said}");
+    assert!(said.contains("1: @coder of Fix asks\r\n  permission to edit a.txt\r\n"), "{said}");
+    let decided = decisions(&place);
+    assert_eq!(decided.len(), 3, "{decided:?}");
+    assert_eq!(decided[0], "permission to read a.txt: allowed");
+    let (edit, execute) = (&decided[1], &decided[2]);
+    assert!(
+        edit.starts_with("permission to edit a.txt: allowed by ") && edit.ends_with(": only this once"),
+        "{edit}"
+    );
+    assert!(execute.starts_with("permission to execute a.txt: rejected by "), "{execute}");
+    assert!(execute.ends_with(": not here"), "{execute}");
+}
+
+#[test]
+fn without_a_person_or_without_ask_the_settings_alone_decide() {
+    let expected = ["read a.txt: allowed", "edit a.txt: rejected", "execute a.txt: rejected"];
+    let expected = expected.map(|line| format!("permission to {line}"));
+    let asking = place("allow = [\"read\"]\nask = true");
+    let told = asking.orderflow("run flow.md --quiet --input task=x");
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert_eq!(decisions(&asking), expected);
+    let silent = place("allow = [\"read\"]");
+    let (said, exit) = dialogue(&silent, "run flow.md --input task=x", &[]);
+    assert_eq!(exit, Some(0), "{said}");
+    assert_eq!(decisions(&silent), expected);
+}
+
+/// The questions of real servers of both eras of the protocol.
+#[test]
+fn a_person_at_the_terminal_answers_the_questions_of_tools() {
+    let Some(packages) = mcp::packages() else { return };
+    let document = "# Ask\n\n## Trigger Elicitation Request @every [timeout:: 60s]\nstart → form::String\n\n\
+        ## Ask Size @stock [after:: Trigger Elicitation Request]\narticle::String → size::String\n";
+    let place = mcp::stock(document, &packages);
+    let every = "[agents.every]\nmcp = [\"node\", \"node_modules/.bin/mcp-server-everything\"]\nask = true\n";
+    place.write(
+        "orderflow.toml",
+        &format!("{every}[agents.stock]\nmcp = [\"node\", \"stock.mjs\"]\nask = true\n"),
+    );
+    let answer = "answer it? [y]es, [n]o; a note may follow: ";
+    let answers = [
+        (answer, "yes"),
+        ("name: Your full, legal name: ", ""),
+        ("name: Your full, legal name: ", "Ada"),
+        ("(optional): ", "yes"),
+        ("otherwise It was a dark and stormy night. (optional): ", ""),
+        ("email: ", "nowhere"),
+        ("email: ", "ada@example.org"),
+        (" (optional): ", ""),
+        (" (optional): ", ""),
+        ("otherwise 42 (optional): ", "seven"),
+        ("otherwise 42 (optional): ", "101"),
+        ("otherwise 42 (optional): ", "7"),
+        (" (optional): ", ""),
+        (" (optional): ", "Ross"),
+        (" (optional): ", "Piano, Drums"),
+        (" (optional): ", ""),
+        (" (optional): ", ""),
+        (" (optional): ", ""),
+        (answer, "y"),
+        ("size (optional): ", "large"),
+    ];
+    let (said, exit) = dialogue(&place, "run flow.md --input article=hat --input start=1", &answers);
+    assert_eq!(exit, Some(0), "{said}");
+    assert!(said.contains("  write a number\r\n"), "{said}");
+    let item: Value = serde_json::from_str(&place.orderflow("show last --item 1 --format json").out).unwrap();
+    let outputs = |step: usize, name: &str| item["steps"][step]["attempts"][0]["outputs"][name].to_string();
+    let form = outputs(0, "form");
+    for part in ["Ada", "ada@example.org", "7", "Ross", "Piano", "Drums"] {
+        assert!(form.contains(part), "{part}: {form}");
+    }
+    assert_eq!(outputs(1, "size"), r#""the answer was accept: large""#, "{item}");
+}
