@@ -19,6 +19,7 @@
 //! - [`stats`]: folds over rows.
 //! - [`history`]: stored runs: their state, and their resumption.
 //! - [`view`]: tables, progress, drawings.
+//! - [`page`]: the page of a run.
 //! - [`cli`]: arguments, settings, exit codes; the only room that prints.
 //!
 //! `docs/architecture.md` explains the boundaries.
@@ -128,6 +129,7 @@ pub mod graph;
 pub mod history;
 pub mod items;
 pub mod journal;
+pub mod page;
 pub mod runtime;
 pub mod session;
 pub mod spec;

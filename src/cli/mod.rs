@@ -21,6 +21,7 @@ mod init;
 mod man;
 mod plan;
 mod problems;
+mod report;
 mod resolve;
 mod resume;
 mod retry;
@@ -77,6 +78,7 @@ enum Command {
     Adopt(Stored<adopt::Args>),
     Runs(Stored<runs::Args>),
     Show(Stored<show::Args>),
+    Report(Stored<report::Args>),
     Validate(validate::Args),
     Verify(verify::Args),
     Stats(stats::Args),
@@ -115,6 +117,7 @@ impl Command {
             Command::Adopt(stored) => stored.state.as_deref(),
             Command::Runs(stored) => stored.state.as_deref(),
             Command::Show(stored) => stored.state.as_deref(),
+            Command::Report(stored) => stored.state.as_deref(),
             Command::Validate(_)
             | Command::Verify(_)
             | Command::Stats(_)
@@ -169,6 +172,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Adopt(stored) => adopt::run(stored.args, &mut terminal),
         Command::Runs(stored) => runs::run(stored.args, &mut terminal),
         Command::Show(stored) => show::run(stored.args, &mut terminal),
+        Command::Report(stored) => report::run(stored.args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),

@@ -219,10 +219,18 @@ impl History {
         item: ItemId,
         mut see: impl FnMut(Message) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        self.all_messages(|message| if message.item == item { see(message) } else { Ok(()) })
+    }
+
+    /// The same for all items.
+    ///
+    /// # Errors
+    /// An error of `see`, or the journal is damaged.
+    pub fn all_messages(&self, mut see: impl FnMut(Message) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut numbers = self.numbers.iter();
         let mut current = numbers.next();
         self.records.messages(|record| match record {
-            Record::Message(mut message) if message.item == item => {
+            Record::Message(mut message) => {
                 // A step that the newest document does not have is not shown.
                 let known = current.is_some_and(|current| current.path(&mut message.step));
                 if known { see(message) } else { Ok(()) }
@@ -231,7 +239,7 @@ impl History {
                 current = numbers.next();
                 Ok(())
             }
-            Record::Message(_) | Record::Event(_) | Record::Spawned(_) | Record::Asked(_) => Ok(()),
+            Record::Event(_) | Record::Spawned(_) | Record::Asked(_) => Ok(()),
         })
     }
 

@@ -6,6 +6,7 @@ mod executions;
 pub mod graph;
 mod measure;
 pub mod plan;
+mod presentable;
 pub mod problems;
 mod stages;
 pub mod stats;
@@ -14,4 +15,5 @@ pub mod text;
 
 pub use executions::{Executions, execution};
 pub use measure::{bytes, count, milliseconds, outcome};
+pub use presentable::presentable;
 pub use stages::stages;

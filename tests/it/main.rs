@@ -69,6 +69,8 @@ mod order_processing;
 mod order_saga;
 mod outline;
 mod own_trace;
+mod page;
+mod page_browser;
 mod part;
 mod picture;
 mod plan;

@@ -1,6 +1,5 @@
 //! The results of a run of one item: the outputs that no step took, as text on the screen.
 
-use super::super::show::presentable;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::visible;
 use crate::event::{
@@ -9,6 +8,7 @@ use crate::event::{
 use crate::graph::{Graph, Kind, StepId};
 use crate::runtime::Observer;
 use crate::value::{Value, words};
+use crate::view::presentable;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

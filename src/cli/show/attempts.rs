@@ -1,12 +1,11 @@
 //! The attempts at a step of an item: what each took and made, and how it ended.
 
-use super::presentable;
 use crate::diag::render::visible;
 use crate::engine::is_lost;
 use crate::event::{Answer, Cause, Execution, Failure, Millis, Outcome, StepPath, StopReason, Values};
 use crate::graph::Graph;
 use crate::value::{Object, Value};
-use crate::view::{execution, milliseconds};
+use crate::view::{execution, milliseconds, presentable};
 use serde_json::json;
 
 /// The most characters of a value that a line shows.

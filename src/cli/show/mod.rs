@@ -21,18 +21,15 @@ use super::terminal::Terminal;
 use crate::cli::help::with_exits;
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
-use crate::event::ValueId;
-use crate::graph::Graph;
 use crate::history::{History, State, dead_letters};
 use crate::journal::Lock;
-use crate::runtime::{Observer, by_name};
-use crate::value::{Type, Value, words};
+use crate::runtime::Observer;
+use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
 use anyhow::Context;
 use conversation::Filter;
 use items::ItemTable;
-use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -246,16 +243,4 @@ fn about(line: &RunLine) -> String {
         out.push_str(&format!("{what:<10} {fact}\n"));
     }
     out
-}
-
-/// A value for display: a file by its name, a secret not at all.
-pub(super) fn presentable<'a>(id: ValueId, value: &'a Value, graph: &Graph) -> Cow<'a, Value> {
-    let info = graph.value(id);
-    if let Some(hidden) = info.ty.as_ref().and_then(|ty| ty.hidden(&info.name, value)) {
-        return Cow::Owned(hidden);
-    }
-    match info.ty.as_ref().is_some_and(Type::holds_files) {
-        true => Cow::Owned(by_name(value)),
-        false => Cow::Borrowed(value),
-    }
 }

@@ -1,0 +1,229 @@
+//! What the page of a run shows, as data: the page's script reads it as JSON, and the templates read it directly. Arrays
+//! are by column, so that runs of many items stay small. Items go by their number of admission; -1 is the run itself,
+//! where steps run once after all items.
+
+use crate::graph::Graph;
+use crate::history::{Counts, State};
+use crate::stats::{Stats, Verdict};
+use crate::value::Value;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A run at a moment.
+#[derive(Serialize)]
+pub struct PageData {
+    pub run: PageRun,
+    pub steps: Vec<PageStep>,
+    pub values: Vec<PageValue>,
+    pub items: PageItems,
+    pub attempts: PageAttempts,
+    pub ends: PageEnds,
+    pub waits: PageWaits,
+    pub gates: Vec<PageGate>,
+    pub awaits: Vec<PageAwait>,
+    pub causes: Vec<PageCause>,
+    /// Values, logs and messages of items, as far as they fit; by item.
+    pub details: BTreeMap<i64, Value>,
+    /// What was left out because the page would be too large.
+    pub cut: Vec<String>,
+    #[serde(skip)]
+    pub graph: Arc<Graph>,
+    #[serde(skip)]
+    pub document: String,
+    #[serde(skip)]
+    pub stats: Stats,
+    #[serde(skip)]
+    pub verdicts: Vec<Verdict>,
+}
+
+/// The run as a whole.
+#[derive(Serialize)]
+pub struct PageRun {
+    pub id: String,
+    /// What commands call it.
+    pub name: String,
+    pub workflow: String,
+    /// The path of its document.
+    pub path: String,
+    /// RFC 3339.
+    pub started: String,
+    pub state: &'static str,
+    #[serde(skip)]
+    pub status: State,
+    /// Whether a process runs it.
+    pub live: bool,
+    pub counts: Counts,
+    /// The time of the last event, in milliseconds since the run began.
+    pub end: u64,
+    pub events: u64,
+    pub tokens: u64,
+    /// Such as `$0.03`; `None` if nothing has a price.
+    pub cost: Option<String>,
+    /// Whether commands may name several items.
+    pub single: bool,
+}
+
+/// A step as the script needs it.
+#[derive(Serialize)]
+pub struct PageStep {
+    pub title: String,
+    pub phase: String,
+    pub kind: &'static str,
+    pub who: String,
+    pub once: bool,
+    pub each: bool,
+    /// The step that compensates it, by index.
+    pub compensation: Option<usize>,
+    /// The steps that it compensates.
+    pub compensates: Vec<usize>,
+    pub takes: Vec<PageInput>,
+    /// Values that it makes.
+    pub makes: Vec<usize>,
+    /// Steps that end before it begins.
+    pub needs: Vec<usize>,
+}
+
+/// A value that a step takes.
+#[derive(Serialize)]
+pub struct PageInput {
+    pub value: usize,
+    pub optional: bool,
+    /// The steps that make it.
+    pub from: Vec<usize>,
+}
+
+#[derive(Serialize)]
+pub struct PageValue {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub ty: Option<String>,
+}
+
+/// Keys, and every change of an item's state in the order of time.
+#[derive(Default, Serialize)]
+pub struct PageItems {
+    pub keys: Vec<String>,
+    /// For a failed item the index of its cause, else -1.
+    pub cause: Vec<i64>,
+    /// Times, items, states: 0 in flight, then those of [`crate::event::ItemState::ALL`] from 1.
+    pub at: Vec<u64>,
+    pub item: Vec<i64>,
+    pub state: Vec<u8>,
+}
+
+/// All attempts in the order in which they began.
+#[derive(Default, Serialize)]
+pub struct PageAttempts {
+    pub item: Vec<i64>,
+    pub step: Vec<u32>,
+    /// The place of the element in its list, else -1.
+    pub element: Vec<i64>,
+    pub number: Vec<u32>,
+    pub began: Vec<u64>,
+    /// -1 while it runs.
+    pub ended: Vec<i64>,
+    /// 0 running, 1 success, 2 failed, 3 stopped, 4 its end was not seen.
+    pub outcome: Vec<u8>,
+    pub tokens: Vec<u64>,
+    pub dollars: Vec<f64>,
+}
+
+/// All ends of executions in the order of time.
+#[derive(Default, Serialize)]
+pub struct PageEnds {
+    pub at: Vec<u64>,
+    pub item: Vec<i64>,
+    pub step: Vec<u32>,
+    pub element: Vec<i64>,
+    /// Index into [`crate::event::Status::ALL`].
+    pub status: Vec<u8>,
+    pub attempts: Vec<u32>,
+    /// In milliseconds, -1 if unknown.
+    pub took: Vec<f64>,
+}
+
+/// All waits in the order in which they began.
+#[derive(Default, Serialize)]
+pub struct PageWaits {
+    pub item: Vec<i64>,
+    pub step: Vec<u32>,
+    pub began: Vec<u64>,
+    /// -1 while it lasts.
+    pub ended: Vec<i64>,
+    /// 0 for the next attempt, 1 for a person, 2 for an event, 3 for the next round.
+    pub why: Vec<u8>,
+}
+
+/// A gate that an item has reached.
+#[derive(Clone, Serialize)]
+pub struct PageGate {
+    pub item: i64,
+    pub key: String,
+    /// The first step behind it, by index.
+    pub step: usize,
+    /// What it is before: a step or a group.
+    pub title: String,
+    pub question: String,
+    /// Who may approve.
+    pub by: Option<String>,
+    /// When the item reached it, by the clock.
+    pub since: String,
+    pub until: Option<String>,
+    pub at: u64,
+    pub ended: Option<u64>,
+    /// `waiting`, `approved`, `rejected`, `expired` or `left`.
+    pub state: &'static str,
+    pub said: Option<String>,
+    /// The values that the step gets.
+    pub given: Vec<PageText>,
+    /// What is compensated if it is rejected.
+    pub compensated: Vec<String>,
+}
+
+/// A step that waits for an event.
+#[derive(Clone, Serialize)]
+pub struct PageAwait {
+    pub item: i64,
+    pub key: String,
+    pub step: usize,
+    pub event: String,
+    pub subject: String,
+    pub since: String,
+}
+
+/// Failed items with the same cause.
+#[derive(Serialize)]
+pub struct PageCause {
+    /// The step that failed; `None` if the item's deadline passed.
+    pub step: Option<usize>,
+    pub code: Option<String>,
+    pub message: String,
+    pub count: u64,
+    /// Some of the items.
+    pub items: Vec<i64>,
+    pub keys: Vec<String>,
+    /// The first item's last log lines, what the step was given, and what was compensated.
+    pub log: Vec<String>,
+    pub given: Vec<PageText>,
+    pub compensated: Vec<String>,
+    /// Effects that remain.
+    pub uncompensated: Vec<String>,
+}
+
+/// A value as text.
+#[derive(Clone, Default, Serialize)]
+pub struct PageText {
+    pub name: String,
+    /// A text as it is, everything else as JSON.
+    pub text: String,
+    /// Whether it is JSON.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub json: bool,
+    /// The whole size in bytes, if it was cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<usize>,
+    /// A text that is markdown, rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
+}

@@ -1,0 +1,23 @@
+//! The page of a run: the author's document, with what happened in its margins. One file without any request, or served.
+//! Prints nothing.
+//!
+//! - [`PageData`]: the run at a moment, as data.
+//! - [`render`]: the page.
+
+mod causes;
+mod collect;
+mod data;
+mod details;
+mod document;
+mod expects;
+mod glyphs;
+mod html;
+mod margin;
+mod moments;
+mod needs;
+
+pub use data::{
+    PageAttempts, PageAwait, PageCause, PageData, PageEnds, PageGate, PageInput, PageItems, PageRun,
+    PageStep, PageText, PageValue, PageWaits,
+};
+pub use html::{PageMode, json, policy, render};

@@ -1,0 +1,127 @@
+// Opens pages of runs in Chromium and checks what a person sees and does there. Prints what is wrong.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const [, , parts, executablePath, parcels, gate] = process.argv;
+const require = createRequire(parts + "/package.json");
+const puppeteer = require("puppeteer-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+const browser = await puppeteer.launch({ executablePath, headless: true, args: ["--no-sandbox", "--disable-gpu"] });
+const faults = [];
+async function open(file, hash = "", width = 1440) {
+  const page = await browser.newPage();
+  await page.setViewport({ width, height: 900 });
+  page.on("pageerror", error => faults.push("error: " + error.message));
+  page.on("console", message => { if (message.type() === "error") faults.push("console: " + message.text()); });
+  page.on("request", request => { if (!/^(file|data):/.test(request.url()) || (request.url().startsWith("file:") && !request.isNavigationRequest())) faults.push("request: " + request.url()); });
+  await page.goto("file://" + file + hash);
+  return page;
+}
+const text = (page, selector) => page.$eval(selector, node => node.innerText.replace(/\s+/g, " ").trim());
+const hash = page => page.evaluate(() => decodeURIComponent(location.hash));
+async function accessible(page, what) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  for (const one of found.violations) faults.push(`${what}: ${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map(node => node.html.slice(0, 160) + " " + node.any.concat(node.all).map(check => check.message).join(" ")).join(" | ")}`);
+}
+async function readable(page, what) {
+  const small = await page.evaluate(() => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), small = [];
+    while (walker.nextNode()) {
+      const node = walker.currentNode.parentElement;
+      if (walker.currentNode.data.trim() && !node.closest("script,style") && node.checkVisibility() && parseFloat(getComputedStyle(node).fontSize) < 13) small.push(walker.currentNode.data.trim().slice(0, 40));
+    }
+    return small;
+  });
+  if (small.length) faults.push(`${what}: text below 13 px: ${small.slice(0, 5).join(", ")}`);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (wide > 0) faults.push(`${what}: ${wide} px wider than the window`);
+}
+
+const page = await open(parcels);
+assert.match(await text(page, "#_counts"), /^2 succeeded, 3 compensated$/);
+const margin = step => text(page, `[data-margin="${step}"]`);
+const whole = [await margin(0), await margin(1), await margin(2)];
+assert.match(whole[1], /2 of 5 succeeded 3 failed/);
+await accessible(page, "document");
+await readable(page, "document");
+
+// Keyboard: find an item, read its failure, walk on.
+await page.keyboard.press("/");
+await page.keyboard.type("p4");
+await page.keyboard.press("Enter");
+assert.match(await hash(page), /item=p4/);
+assert.match(await margin(1), /^failed .*began at .* exited with 69/);
+assert.match(await margin(0), /success .*compensated by Put Away/);
+assert.match(await text(page, "#_drawer"), /^Item p4 ✕ compensated Ship: exited with 69: it is lost/);
+await accessible(page, "item");
+await page.keyboard.press("Escape");
+await page.keyboard.press("Escape");
+assert.doesNotMatch(await hash(page), /item=/);
+await page.keyboard.press("f");
+assert.match(await text(page, "#_drawer"), /Ship ✕ p2 .*no carrier takes 11 grams invalid|Ship ✕ p2 .*no carrier takes 11 grams/);
+assert.equal(await page.evaluate(() => document.querySelector("[aria-selected=true][role=tab]").textContent), "Log");
+await page.focus("[role=tab][aria-selected=true]");
+await page.keyboard.press("ArrowLeft");
+await page.keyboard.press("ArrowLeft");
+assert.match(await text(page, "#_panel"), /grams Integer from Weigh 11 parcel String an input of the workflow heavy stone/);
+await accessible(page, "drawer");
+await readable(page, "drawer");
+await page.keyboard.press("Escape");
+await page.keyboard.press("Escape");
+await page.keyboard.press("j");
+assert.match(await hash(page), /step=Weigh/);
+await page.keyboard.press("j");
+assert.match(await hash(page), /step=Ship/);
+await page.keyboard.press("Escape");
+await page.focus(".cells");
+await page.keyboard.press("Home");
+await page.keyboard.press("ArrowRight");
+await page.keyboard.press("Enter");
+assert.match(await hash(page), /item=p2/);
+await page.keyboard.press("Escape");
+assert.deepEqual([await margin(0), await margin(1), await margin(2)], whole);
+
+// The slider moves the whole page.
+await page.focus("#_time input");
+await page.keyboard.press("Home");
+assert.match(await text(page, "#_counts"), /^at 0 ms: /);
+assert.match(await margin(2), /not reached yet/);
+await page.evaluate(() => { const ends = JSON.parse(document.getElementById("_data").textContent).ends; location.hash = "#t=" + ends.at[ends.step.indexOf(1)]; });
+await page.waitForFunction(() => document.querySelector('[data-margin="1"]').innerText.includes("succeeded"));
+assert.match(await margin(1), /^1 succeeded/);
+await page.focus("#_time input");
+await page.keyboard.press("End");
+assert.deepEqual([await margin(0), await margin(1), await margin(2)], whole);
+
+// The timeline: a row an item, then a row a step.
+await page.keyboard.press("t");
+assert.equal((await page.$$("#_timeline .row")).length, 1 + 5);
+await accessible(page, "timeline");
+await readable(page, "timeline");
+await page.goto("file://" + parcels + "#view=timeline&item=p2");
+assert.match(await text(page, "#_timeline"), /^Timeline of p2/);
+assert.equal((await page.$$("#_timeline .row")).length, 1 + 3);
+assert.ok((await page.$$("#_timeline .crit")).length >= 2);
+await page.keyboard.press("?");
+assert.ok(await page.$("dialog[open]"));
+await page.keyboard.press("Escape");
+
+// Small and dark.
+const small = await open(parcels, "#step=Ship", 390);
+await small.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
+await accessible(small, "small and dark");
+await readable(small, "small and dark");
+const asks = await open(gate, "", 1024);
+assert.match(await asks.title(), /^\(1\) waiting: Pay · /);
+await accessible(asks, "gate");
+await asks.click(".need .ask a");
+assert.match(await hash(asks), /item=1&gate=Refund/);
+assert.ok(await asks.$(".need.here"));
+assert.equal(await page.evaluate(() => window.pwned), undefined);
+
+await browser.close();
+assert.deepEqual(faults, []);
+console.log("all is well");
