@@ -20,6 +20,7 @@
 //! - [`history`]: stored runs: their state, and their resumption.
 //! - [`view`]: tables, progress, drawings.
 //! - [`page`]: the page of a run.
+//! - [`serve`]: runs over HTTP.
 //! - [`cli`]: arguments, settings, exit codes; the only room that prints.
 //!
 //! `docs/architecture.md` explains the boundaries.
@@ -131,6 +132,7 @@ pub mod items;
 pub mod journal;
 pub mod page;
 pub mod runtime;
+pub mod serve;
 pub mod session;
 pub mod spec;
 pub mod stats;

@@ -58,6 +58,12 @@ pub fn run_threads() -> (usize, usize) {
     (workers, most.saturating_sub(workers).clamp(2, 512))
 }
 
+/// How many connections a server may have, at most `most`: a part of the files that the process may open.
+pub fn connections(most: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    most.min(files.unwrap_or(most) / 4 * 3).max(8)
+}
+
 /// Restarts this program with an allocator that suits a limit of the address space. By default glibc reserves 64 MiB
 /// for each thread, and memory reserved for one is not available to another.
 pub fn fit_allocator(args: &[OsString]) {

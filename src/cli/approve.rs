@@ -394,20 +394,43 @@ fn tell(
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     if how.again.is_json() && !how.resume {
-        let gates: Vec<Value> = all.iter().map(|told| told.json(graph)).collect();
-        let told = json!({
-            "run": run,
-            "approved": decision.approved,
-            "by": decision.by,
-            "note": decision.note,
-            "at": clock(decision.at),
-            "gates": gates,
-        });
+        let told = outcome_json(all, graph, decision, run);
         terminal.data(&(visible_json(&serde_json::to_string_pretty(&told)?) + "\n"));
         return Ok(());
     }
     all.iter().for_each(|told| terminal.talk(&told.text(graph, decision)));
     Ok(())
+}
+
+fn outcome_json(all: &[Told], graph: &Graph, decision: &Decision, run: &str) -> Value {
+    json!({
+        "run": run,
+        "approved": decision.approved,
+        "by": decision.by,
+        "note": decision.note,
+        "at": clock(decision.at),
+        "gates": all.iter().map(|told| told.json(graph)).collect::<Vec<Value>>(),
+    })
+}
+
+/// Records a decision about one gate as the commands do, and returns what they show with `--format json`.
+///
+/// # Errors
+/// As for the commands.
+pub fn record_decision(
+    home: &Path,
+    step: &str,
+    items: Option<Vec<String>>,
+    decision: &Decision,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Value> {
+    trust::runs::refuse_foreign(home)?;
+    let history = History::open(home)?;
+    let gate = history.gate_called(step)?;
+    permitted(&history.graph, gate, decision)?;
+    drop(history);
+    let (told, graph, _) = carry_out(home, &[Wanted { gate, items }], decision, terminal)?;
+    Ok(outcome_json(&told, &graph, decision, &find::called(home)?))
 }
 
 impl Told {

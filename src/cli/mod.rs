@@ -27,6 +27,7 @@ mod resume;
 mod retry;
 mod run;
 mod runs;
+mod serve;
 pub mod settings;
 mod show;
 mod signal;
@@ -79,6 +80,7 @@ enum Command {
     Runs(Stored<runs::Args>),
     Show(Stored<show::Args>),
     Report(Stored<report::Args>),
+    Serve(Stored<serve::Args>),
     Validate(validate::Args),
     Verify(verify::Args),
     Stats(stats::Args),
@@ -118,6 +120,7 @@ impl Command {
             Command::Runs(stored) => stored.state.as_deref(),
             Command::Show(stored) => stored.state.as_deref(),
             Command::Report(stored) => stored.state.as_deref(),
+            Command::Serve(stored) => stored.state.as_deref(),
             Command::Validate(_)
             | Command::Verify(_)
             | Command::Stats(_)
@@ -173,6 +176,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Runs(stored) => runs::run(stored.args, &mut terminal),
         Command::Show(stored) => show::run(stored.args, &mut terminal),
         Command::Report(stored) => report::run(stored.args, &mut terminal),
+        Command::Serve(stored) => serve::run(&stored.args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),

@@ -203,6 +203,30 @@ fn check(history: &History, arrival: &Arrival) -> anyhow::Result<(Prospect, u64)
     Ok((prospect, log.last))
 }
 
+fn sent_json(sent: &Sent, arrival: &Arrival, run: &str) -> Value {
+    let Prospect { known, takers, refusals, .. } = &sent.prospect;
+    json!({
+        "run": run,
+        "id": arrival.id,
+        "type": arrival.kind,
+        "subject": arrival.subject,
+        "at": clock(arrival.at),
+        "already": known,
+        "steps": takers.iter().map(|(item, step)| json!({"item": item, "step": step})).collect::<Vec<_>>(),
+        "refused": refusals.iter().map(|(step, why)| json!({"step": step, "why": why})).collect::<Vec<_>>(),
+    })
+}
+
+/// Sends an event as the command does, and returns what it shows with `--format json`.
+///
+/// # Errors
+/// As for the command.
+pub fn record_event(home: &Path, arrival: &Arc<Arrival>, terminal: &mut Terminal) -> anyhow::Result<Value> {
+    trust::runs::refuse_foreign(home)?;
+    let sent = send(home, arrival, terminal)?;
+    Ok(sent_json(&sent, arrival, &find::called(home)?))
+}
+
 fn tell(
     sent: &Sent,
     arrival: &Arrival,
@@ -213,16 +237,7 @@ fn tell(
     let Prospect { known, item, takers, refusals } = &sent.prospect;
     if args.again.is_json() {
         if !args.resume {
-            let told = json!({
-                "run": name,
-                "id": arrival.id,
-                "type": arrival.kind,
-                "subject": arrival.subject,
-                "at": clock(arrival.at),
-                "already": known,
-                "steps": takers.iter().map(|(item, step)| json!({"item": item, "step": step})).collect::<Vec<_>>(),
-                "refused": refusals.iter().map(|(step, why)| json!({"step": step, "why": why})).collect::<Vec<_>>(),
-            });
+            let told = sent_json(sent, arrival, name);
             terminal.data(&(visible_json(&serde_json::to_string_pretty(&told)?) + "\n"));
         }
         return Ok(());

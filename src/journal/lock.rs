@@ -89,6 +89,11 @@ impl Lock {
     }
 }
 
+/// The process that holds the lock of the run in `folder`, or held it last; `None` if that is not known.
+pub fn last_holder(folder: &Path) -> Option<u32> {
+    holder(&mut Folder::open(folder).ok()?.open_file(FILE).ok()?)
+}
+
 fn is_locked(file: &File) -> io::Result<bool> {
     match file.try_lock_shared() {
         Ok(()) => file.unlock().map(|()| false),

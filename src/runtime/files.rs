@@ -203,6 +203,16 @@ impl Finder {
         Err(format!("the file {} is not in the run's folder: {wrong}", Value::from(path)))
     }
 
+    /// Opens the file at a path of an answer. Returns its path from the folder of all items, too.
+    ///
+    /// # Errors
+    /// The file is missing, or the path leads elsewhere.
+    pub fn file(&self, path: &str, (item, key): (ItemId, &str)) -> Result<(String, File), String> {
+        let below = self.below(path, item, key)?;
+        let file = check(&self.items, &below)?;
+        Ok((below, file))
+    }
+
     /// Copies the files of a value to a folder without overwriting any; returns the value with their new paths.
     ///
     /// # Errors
@@ -215,8 +225,7 @@ impl Finder {
     ) -> anyhow::Result<Vec<PathBuf>> {
         let mut copied = Vec::new();
         each(&Type::List(Box::new(Type::File)), value, |path| {
-            let below = self.below(path, item, key)?;
-            let mut from = check(&self.items, &below)?;
+            let (below, mut from) = self.file(path, (item, key))?;
             let target = to.path().join(&below);
             let copy = create(to, &below).and_then(|mut file| io::copy(&mut from, &mut file));
             copy.map_err(|error| match error.kind() {
@@ -316,6 +325,15 @@ pub(super) fn renamed(value: &Value, to: &dyn Fn(&str) -> String) -> Value {
         Value::String(path) => Value::String(to(path)),
         Value::Array(values) => Value::Array(values.iter().map(|value| renamed(value, to)).collect()),
         other => other.clone(),
+    }
+}
+
+/// The paths in a value of files.
+pub fn paths(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(path) => vec![path],
+        Value::Array(values) => values.iter().flat_map(paths).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     }
 }
 

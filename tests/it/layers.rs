@@ -55,9 +55,10 @@ const OPENING: [&str; 20] = [
 ];
 
 /// What only some rooms may contain, with these rooms.
-const ONLY_IN: [(&[&str], &[&str]); 5] = [
+const ONLY_IN: [(&[&str], &[&str]); 6] = [
     (&["reqwest::", "rustls::", "async_nats::"], &["adapter"]),
-    (&["tokio::"], &["runtime", "adapter", "cli"]),
+    (&["axum::", "hyper::", "hyper_util::"], &["adapter", "serve"]),
+    (&["tokio::"], &["runtime", "adapter", "serve", "cli"]),
     (
         &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!(", "std::env", "io::stdout", "io::stderr"],
         &["cli"],

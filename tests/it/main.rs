@@ -90,6 +90,8 @@ mod same_key;
 mod secret_values;
 mod secrets;
 mod sequence;
+mod serve;
+mod serve_hostile;
 mod services;
 mod shop;
 mod spec;
@@ -114,4 +116,4 @@ mod write;
 
 #[cfg(feature = "nats")]
 use support::jetstream;
-use support::{aimock, coding, dialogue, parsers, parts, place, program, python, shop_floor};
+use support::{aimock, coding, dialogue, parsers, parts, place, program, python, serving, shop_floor};

@@ -121,7 +121,7 @@ async fn take(State(keeper): State<Arc<Gatekeeper>>, headers: HeaderMap, body: B
     {
         return answer(StatusCode::UNAUTHORIZED, "this channel has a key".to_owned());
     }
-    let arrival = match read(&headers, &body, (keeper.door.clock)()) {
+    let arrival = match received(&headers, &body, (keeper.door.clock)()) {
         Ok(arrival) => arrival,
         Err(why) => return answer(StatusCode::BAD_REQUEST, why),
     };
@@ -149,7 +149,10 @@ fn is_same(said: &str, key: &str) -> bool {
 }
 
 /// An event in structured or binary mode.
-fn read(headers: &HeaderMap, body: &Bytes, now: u64) -> Result<Arrival, String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn received(headers: &HeaderMap, body: &Bytes, now: u64) -> Result<Arrival, String> {
     let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let media = header("content-type").unwrap_or_default();

@@ -7,7 +7,7 @@ mod http;
 mod nats;
 
 pub use file::{Appended, Followed};
-pub use http::{Listener, Posted};
+pub use http::{Listener, Posted, received};
 #[cfg(feature = "nats")]
 pub use nats::{Login, NatsStream};
 

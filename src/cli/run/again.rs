@@ -134,6 +134,7 @@ fn go_on_with(
     let trust = how.trust || trust::runs::holds(&home, &document.with_run_by(&taken.history.graph));
     let launch = Launch {
         options,
+        id: None,
         inputs: Vec::new(),
         no_journal: false,
         trust,

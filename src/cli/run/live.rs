@@ -103,7 +103,7 @@ pub fn run(
     let (id, workspace) = match &taken {
         Some(taken) => (taken.history.header().run.clone(), Workspace::open(taken.history.home())),
         None => {
-            let id = runtime::new_run_id();
+            let id = launch.id.take().unwrap_or_else(runtime::new_run_id);
             let store = find::store(&settings.folder);
             let (runtime::RunsFolder::Beside(folder) | runtime::RunsFolder::In(folder)) = &store;
             paths::text("the path of the run's folder", folder)?;

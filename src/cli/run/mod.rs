@@ -129,10 +129,20 @@ pub struct Args {
     /// Count warnings about the document as errors
     #[arg(long, conflicts_with = "replay")]
     strict: bool,
+    /// The id of the new run; `orderflow serve` knows it before the run begins
+    #[arg(long, hide = true, value_name = "ID", value_parser = run_id, conflicts_with_all = ["replay", "no_journal"])]
+    run_id: Option<String>,
     #[command(flatten)]
     exchanges: ExchangesArgs,
     #[command(flatten)]
     show: Show,
+}
+
+/// The form of the ids that runs have.
+fn run_id(said: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let fits = (8..=64).contains(&said.len()) && said.chars().all(is_plain) && !said.starts_with('-');
+    if fits { Ok(said.to_owned()) } else { Err("write 8 to 64 letters, digits and dashes".to_owned()) }
 }
 
 /// Exchanges with models and services.
@@ -179,6 +189,8 @@ struct Show {
 /// A run that is to begin or resume, with its options.
 struct Launch {
     options: RunOptions,
+    /// The id of a new run, if it is given.
+    id: Option<String>,
     /// `--input` of a new run, to be read.
     inputs: Vec<String>,
     no_journal: bool,
@@ -227,7 +239,7 @@ pub(super) use probe::{Probed, probe};
 pub(super) use record::Trace;
 pub(super) use replay::hint;
 pub(super) use report::{
-    approve_text, signal_text, spending, unavailable as unavailable_text, unavailable_json,
+    Finished, approve_text, signal_text, spending, unavailable as unavailable_text, unavailable_json,
 };
 pub(super) use secrets::is_there;
 pub(super) use write::later as write_later;
@@ -253,8 +265,8 @@ impl Args {
             write: self.write,
             ..RunOptions::default()
         };
-        let Args { input: inputs, no_journal, trust, wait, exchanges, show, .. } = self;
-        Ok(Launch { options, inputs, no_journal, trust, wait, exchanges, show, notice: None })
+        let Args { input: inputs, run_id: id, no_journal, trust, wait, exchanges, show, .. } = self;
+        Ok(Launch { options, id, inputs, no_journal, trust, wait, exchanges, show, notice: None })
     }
 }
 

@@ -26,6 +26,11 @@ pub fn store_in(folder: PathBuf) {
     let _ = STORE.set(folder);
 }
 
+/// The folder that the command line or the environment names.
+pub fn stored_in() -> Option<&'static Path> {
+    STORE.get().map(PathBuf::as_path)
+}
+
 /// Where a new run of a document with its settings in `folder` is stored.
 pub fn store(folder: &Path) -> RunsFolder {
     STORE.get().map_or_else(|| RunsFolder::Beside(folder.to_owned()), |store| RunsFolder::In(store.clone()))

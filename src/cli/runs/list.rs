@@ -12,6 +12,7 @@ use crate::view::table::table;
 use crate::view::{milliseconds, outcome};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The state of a run whose journal cannot be read.
 const UNREADABLE: &str = "unreadable";
@@ -103,12 +104,9 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             .into());
     }
     let folders = find::all()?;
-    let lines = find::latest_first(&folders).into_iter().filter_map(|(folder, name)| {
-        line(args, folder, &name).unwrap_or_else(|why| Some(RunLine::unreadable(folder, name, &why)))
-    });
     let wanted =
         |line: &RunLine| args.status.is_empty() || args.status.iter().any(|status| *status == line.state);
-    let lines: Vec<RunLine> = lines.filter(wanted).collect();
+    let lines: Vec<RunLine> = lines(&folders, args.since).into_iter().filter(wanted).collect();
     match args.format {
         Format::Json => terminal.data(&(visible_json(&serde_json::to_string_pretty(&lines)?) + "\n")),
         Format::Table if lines.is_empty() => {
@@ -127,12 +125,20 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// The lines of these runs, which must be all runs found here, the latest first.
+pub fn lines(folders: &[PathBuf], since: Option<Duration>) -> Vec<RunLine> {
+    let of = |(folder, name): (&PathBuf, String)| {
+        line(since, folder, &name).unwrap_or_else(|why| Some(RunLine::unreadable(folder, name, &why)))
+    };
+    find::latest_first(folders).into_iter().filter_map(of).collect()
+}
+
 /// The line of one run; `None` if it began too long ago.
-fn line(args: &Args, folder: &Path, name: &str) -> anyhow::Result<Option<RunLine>> {
+fn line(since: Option<Duration>, folder: &Path, name: &str) -> anyhow::Result<Option<RunLine>> {
     // Before its events are read: a run that ends meanwhile is still shown as running.
     let held = Lock::is_held(folder)?;
     let (header, records) = journal::read(folder)?;
-    if !began_since(&header, args.since) {
+    if !began_since(&header, since) {
         return Ok(None);
     }
     let gist = Gist::find(folder, header.clone(), records, held)?;

@@ -59,20 +59,8 @@ pub fn show(
         let filter = Filter { step: Some(&step), attempt: conversation.and_then(|filter| filter.attempt) };
         return show(&inner, key, held, Some(&filter), format, terminal);
     }
-    let graph = &history.graph;
     let (story, hidden, redactor) = nested::story_of(history, key)?;
-    let Some(mut story) = story else {
-        let left = history.outline()?.counts(history.basis()).not_started.filter(|left| *left > 0);
-        let left = match left {
-            None => String::new(),
-            Some(1) => "; 1 item has not started yet".to_owned(),
-            Some(left) => format!("; {left} items have not started yet"),
-        };
-        let run = &history.header().run;
-        let message = format!("the run {run} has started no item with the key {}{left}", visible(key));
-        let help = "keys are case-sensitive; --format json without --item lists those that have started";
-        return Err(Stop::new(Exit::Invalid, message).help(help).into());
-    };
+    let Some(story) = story else { return Err(not_started(history, key)?.into()) };
     if hidden {
         terminal.talk("note: this is the item with the key run; --item :run shows the steps that run once for all items\n");
     }
@@ -80,34 +68,68 @@ pub fn show(
         let ends = story.ends(&redactor);
         return conversation::print(history, (story.id, key), &ends, filter, &redactor, format, terminal);
     }
+    if format == Format::Json {
+        let told = json(history, story, key, held, &redactor)?;
+        terminal.data(&(visible_json(&serde_json::to_string_pretty(&told)?) + "\n"));
+        return Ok(());
+    }
     let mut messages = 0;
-    history.messages(story.id, |message| {
+    history.messages(story.id, |_| {
         messages += 1;
-        if format == Format::Json {
-            story.hear(&message);
-        }
         Ok(())
     })?;
-    terminal.data(&match format {
-        Format::Json => {
-            let mut told = json!({ "run": history.header().run, "item": key });
-            story.json(graph, held, &mut told);
-            redactor.shown(story.id, &mut told);
-            nested::json(history, (story.id, key), held, &mut told);
-            visible_json(&serde_json::to_string_pretty(&told)?) + "\n"
-        }
-        Format::Table => {
-            let mut text = story.text(graph, held);
-            redactor.shown_text(story.id, &mut text);
-            text.push_str(&nested::text(history, (story.id, key), held));
-            format!("{}: {text}", visible(key))
-        }
-    });
-    if messages > 0 && format == Format::Table {
+    let mut text = story.text(&history.graph, held);
+    redactor.shown_text(story.id, &mut text);
+    text.push_str(&nested::text(history, (story.id, key), held));
+    terminal.data(&format!("{}: {text}", visible(key)));
+    if messages > 0 {
         let messages = words::count(messages, "message");
         terminal.talk(&format!("{messages} between its steps and their agents: add --conversation\n"));
     }
     Ok(())
+}
+
+/// The item with this key as `--format json` has it.
+///
+/// # Errors
+/// As for [`show`].
+pub fn read(history: &History, key: &str, held: bool) -> anyhow::Result<Value> {
+    match nested::story_of(history, key)? {
+        (Some(story), _, redactor) => json(history, story, key, held, &redactor),
+        (None, ..) => Err(not_started(history, key)?.into()),
+    }
+}
+
+fn json(
+    history: &History,
+    mut story: Story,
+    key: &str,
+    held: bool,
+    redactor: &Redactor,
+) -> anyhow::Result<Value> {
+    history.messages(story.id, |message| {
+        story.hear(&message);
+        Ok(())
+    })?;
+    let mut told = json!({ "run": history.header().run, "item": key });
+    story.json(&history.graph, held, &mut told);
+    redactor.shown(story.id, &mut told);
+    nested::json(history, (story.id, key), held, &mut told);
+    Ok(told)
+}
+
+/// The error for a key that no item has.
+fn not_started(history: &History, key: &str) -> anyhow::Result<Stop> {
+    let left = history.outline()?.counts(history.basis()).not_started.filter(|left| *left > 0);
+    let left = match left {
+        None => String::new(),
+        Some(1) => "; 1 item has not started yet".to_owned(),
+        Some(left) => format!("; {left} items have not started yet"),
+    };
+    let run = &history.header().run;
+    let message = format!("the run {run} has started no item with the key {}{left}", visible(key));
+    let help = "keys are case-sensitive; --format json without --item lists those that have started";
+    Ok(Stop::new(Exit::Invalid, message).help(help))
 }
 
 /// The key of the run's only item.

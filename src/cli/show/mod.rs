@@ -3,16 +3,16 @@
 mod attempts;
 mod conversation;
 mod events;
-mod files;
+pub mod files;
 mod gates;
-mod item;
+pub mod item;
 mod items;
 mod nested;
 pub mod session;
 
 use super::clashes;
 use super::exit::{Exit, Stop};
-use super::run::{Trace, approve_text, spending, unavailable_json, unavailable_text, write_later};
+use super::run::{Finished, Trace, approve_text, spending, unavailable_json, unavailable_text, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::RunLine;
 use super::runs::{Format, find};
@@ -21,7 +21,7 @@ use super::terminal::Terminal;
 use crate::cli::help::with_exits;
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
-use crate::history::{History, State, dead_letters};
+use crate::history::{EventLog, History, State, dead_letters};
 use crate::journal::Lock;
 use crate::runtime::Observer;
 use crate::value::words;
@@ -29,7 +29,7 @@ use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
 use anyhow::Context;
 use conversation::Filter;
-use items::ItemTable;
+use items::{ItemTable, ShownItem};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -149,75 +149,112 @@ fn letters(
     Ok(())
 }
 
+/// A run and what its events come to.
+struct Whole<'a> {
+    line: RunLine,
+    figures: Finished,
+    /// Whether its expectations are decided: a running run may still meet them.
+    ended: bool,
+    /// With the items in flight, and those that were stored there.
+    items: ItemTable<'a>,
+    log: Option<EventLog>,
+}
+
+impl<'a> Whole<'a> {
+    /// Reads it; `settled` gets each item that has ended.
+    fn read(
+        history: &'a History,
+        held: bool,
+        mut settled: impl FnMut(ShownItem, &mut ItemTable<'a>),
+    ) -> anyhow::Result<Whole<'a>> {
+        let (graph, folder) = (&history.graph, history.home());
+        let outline = history.outline()?;
+        let mut trace = Trace::new(graph, None, None)?.nested_in(graph, folder);
+        let mut items = ItemTable::new(graph, held);
+        history.replay(|event| {
+            trace.see(event)?;
+            if let Some(item) = items.see(event) {
+                settled(item, &mut items);
+            }
+            Ok(())
+        })?;
+        let mut figures = trace.finish(&history.head(false), outline.left(history.basis()))?;
+        figures.judge(graph);
+        let gist = Gist::of(history, held)?;
+        let ended = match gist.state {
+            State::Running | State::Paused | State::Waiting => false,
+            State::Done | State::Unmet | State::Failed | State::Cancelled => true,
+        };
+        let line = RunLine::of(history.header(), folder, find::short_name(folder)?, gist);
+        let waits = graph.steps.iter().any(|step| step.awaits.is_some() || !step.emits.is_empty());
+        let log = if waits { Some(history.event_log(None)?.0) } else { None };
+        Ok(Whole { line, figures, ended, items, log })
+    }
+
+    fn report(&self) -> Report<'_> {
+        let verdicts = if self.ended { &self.figures.verdicts } else { &[][..] };
+        Report { expectations: verdicts, ..Report::of(&self.figures.stats) }
+    }
+
+    /// All but its items.
+    fn json(&self, history: &History) -> anyhow::Result<serde_json::Value> {
+        let graph = &history.graph;
+        let mut told = serde_json::to_value(&self.line)?;
+        told["figures"] = serde_json::to_value(self.report())?;
+        let unavailable = history.unavailable()?.iter();
+        told["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
+        told["spent"] = history.spent()?.json();
+        if let Some(log) = &self.log {
+            told["events"] = events::json(log);
+        }
+        told["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
+        Ok(told)
+    }
+}
+
+/// The run as `--format json` has it, without its items; these are passed to `item`.
+///
+/// # Errors
+/// Its journal is damaged.
+pub fn read(
+    history: &History,
+    held: bool,
+    mut item: impl FnMut(serde_json::Value),
+) -> anyhow::Result<serde_json::Value> {
+    let graph = &history.graph;
+    let whole = Whole::read(history, held, |settled, _| item(settled.json(graph)))?;
+    whole.items.open().for_each(|open| item(open.json(graph)));
+    whole.json(history)
+}
+
 /// Shows the run and its items.
 fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let (graph, folder) = (&history.graph, history.home());
-    let name = find::short_name(folder)?;
-    let outline = history.outline()?;
-    let mut trace = Trace::new(graph, None, None)?.nested_in(graph, folder);
-    let mut items = ItemTable::new(graph, held);
-    let mut listed = 0;
     if format == Format::Json {
+        let mut listed = 0;
         terminal.data("{\"items\": [");
+        let told = read(history, held, |item| {
+            let begin = if listed == 0 { "\n" } else { ",\n" };
+            listed += 1;
+            terminal.data(&format!("{begin}  {}", visible_json(&item.to_string())));
+        })?;
+        let told = visible_json(&serde_json::to_string_pretty(&told)?);
+        terminal.data(&format!("\n],\n{}\n", told.trim_start_matches("{\n")));
+        return Ok(());
     }
-    let mut tell = |item: serde_json::Value, terminal: &mut Terminal| {
-        let begin = if listed == 0 { "\n" } else { ",\n" };
-        listed += 1;
-        terminal.data(&format!("{begin}  {}", visible_json(&item.to_string())));
-    };
-    history.replay(|event| {
-        trace.see(event)?;
-        if let Some(settled) = items.see(event) {
-            match format {
-                Format::Json => tell(settled.json(graph), terminal),
-                Format::Table => items.keep(settled),
-            }
-        }
-        Ok(())
-    })?;
-    let mut finished = trace.finish(&history.head(false), outline.left(history.basis()))?;
-    finished.judge(graph);
-    let gist = Gist::of(history, held)?;
-    // A running run may still meet its expectations.
-    let verdicts = match gist.state {
-        State::Running | State::Paused | State::Waiting => &[][..],
-        State::Done | State::Unmet | State::Failed | State::Cancelled => &finished.verdicts,
-    };
-    let report = Report { expectations: verdicts, ..Report::of(&finished.stats) };
-    let line = RunLine::of(history.header(), folder, name, gist);
-    let waits = graph.steps.iter().any(|step| step.awaits.is_some() || !step.emits.is_empty());
-    let log = if waits { Some(history.event_log(None)?.0) } else { None };
-    match format {
-        Format::Json => {
-            items.open().for_each(|item| tell(item.json(graph), terminal));
-            let mut rest = serde_json::to_value(&line)?;
-            rest["figures"] = serde_json::to_value(&report)?;
-            let unavailable = history.unavailable()?.iter();
-            rest["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
-            rest["spent"] = history.spent()?.json();
-            if let Some(log) = &log {
-                rest["events"] = events::json(log);
-            }
-            rest["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
-            let rest = visible_json(&serde_json::to_string_pretty(&rest)?);
-            terminal.data(&format!("\n],\n{}\n", rest.trim_start_matches("{\n")));
-        }
-        Format::Table => {
-            let width = terminal.width();
-            let unavailable = history.unavailable()?.iter();
-            let unavailable: String =
-                unavailable.map(|one| format!("{}\n", unavailable_text(one, graph))).collect();
-            let spent = spending(&history.spent()?, graph);
-            let spent = spent.map_or_else(String::new, |spent| format!("{:<10} {spent}\n", "spent"));
-            let gates = items.gates();
-            let waits = gates.iter().filter_map(|gate| graph.gate(*gate));
-            let waits =
-                waits.map(|gate| format!("{:<10} {}\n", "waits", approve_text(gate, graph, &line.name)));
-            let events = log.map(|log| events::lines(&log, graph, &line.name)).unwrap_or_default();
-            let about = about(&line) + &spent + &waits.collect::<String>() + &events + &unavailable;
-            terminal.data(&format!("{about}\n{}\n{}", report.table(width), items.draw(width)));
-        }
-    }
+    let graph = &history.graph;
+    let all = Whole::read(history, held, |settled, items| items.keep(settled))?;
+    let width = terminal.width();
+    let unavailable = history.unavailable()?.iter();
+    let unavailable: String = unavailable.map(|one| format!("{}\n", unavailable_text(one, graph))).collect();
+    let spent = spending(&history.spent()?, graph);
+    let spent = spent.map_or_else(String::new, |spent| format!("{:<10} {spent}\n", "spent"));
+    let gates = all.items.gates();
+    let waits = gates.iter().filter_map(|gate| graph.gate(*gate));
+    let name = &all.line.name;
+    let waits = waits.map(|gate| format!("{:<10} {}\n", "waits", approve_text(gate, graph, name)));
+    let events = all.log.as_ref().map(|log| events::lines(log, graph, name)).unwrap_or_default();
+    let about = about(&all.line) + &spent + &waits.collect::<String>() + &events + &unavailable;
+    terminal.data(&format!("{about}\n{}\n{}", all.report().table(width), all.items.draw(width)));
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //! - `jetstream`: a server of NATS, where it is installed.
 //! - [`parts`]: parts that may be missing.
 //! - [`program`]: the program as a user starts it.
+//! - [`serving`]: `orderflow serve`, and a client of it.
 //! - [`place`]: a folder with a document in it, and runs of that document.
 //! - [`shop_floor`]: the example's shop, its folder and its database.
 //! - [`python`]: programs in Python, where there is one.
@@ -21,4 +22,5 @@ pub mod parts;
 pub mod place;
 pub mod program;
 pub mod python;
+pub mod serving;
 pub mod shop_floor;

@@ -1,0 +1,283 @@
+//! The addresses of the server, each with its answer.
+
+use super::body::{Body, Limit};
+use super::reply::{answered, failed, refused};
+use super::service::{DecideRequest, ListPart, Refusal, RefusalKind, RunAct, RunService, StartRequest};
+use super::{Reads, State};
+use crate::adapter::channel;
+use crate::event::Arrival;
+use crate::runtime::unix_millis;
+use crate::value::{Object, Value};
+use axum::Router;
+use axum::extract::{Path, RawQuery, Request, State as Shared};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use std::io::Read;
+
+/// How many items an answer has unless the request says otherwise, and the most of them.
+const ITEMS: usize = 1000;
+const MOST_ITEMS: usize = 10_000;
+
+/// The largest file that is sent.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// The body of a decision.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecideBody {
+    step: String,
+    #[serde(default)]
+    items: Option<Vec<String>>,
+    #[serde(default)]
+    by: Option<String>,
+    #[serde(default)]
+    note: Option<String>,
+}
+
+/// The body of a retry.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RetryBody {
+    items: Vec<String>,
+}
+
+/// The body of a request that needs none.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EmptyBody {}
+
+/// The body of a start.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartBody {
+    document: String,
+    #[serde(default)]
+    items: Option<Vec<Object>>,
+    #[serde(default)]
+    inputs: Object,
+    #[serde(default)]
+    keys: Vec<String>,
+}
+
+/// All addresses.
+pub fn router() -> Router<State> {
+    Router::new()
+        .route("/api/runs", get(runs).post(start))
+        .route("/api/runs/{run}", get(run))
+        .route("/api/runs/{run}/items", get(items))
+        .route("/api/runs/{run}/items/{key}", get(item))
+        .route("/api/runs/{run}/gates", get(gates))
+        .route("/api/runs/{run}/files", get(files))
+        .route("/api/runs/{run}/files/{*path}", get(file))
+        .route("/api/runs/{run}/approve", post(approve))
+        .route("/api/runs/{run}/reject", post(reject))
+        .route("/api/runs/{run}/signal", post(signal))
+        .route("/api/runs/{run}/cancel", post(cancel))
+        .route("/api/runs/{run}/retry", post(retry))
+        .route("/api/runs/{run}/resume", post(resume))
+        .fallback(async || failed(StatusCode::NOT_FOUND, "this server has no such page"))
+}
+
+/// Asks what blocks on a thread of its own.
+async fn ask<T: Send + 'static>(
+    state: State,
+    question: impl FnOnce(&dyn RunService) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let Reads { service, permits, .. } = state.0.as_ref();
+    let service = service.clone();
+    let permit = permits.clone().acquire_owned().await;
+    let asked = tokio::task::spawn_blocking(move || {
+        let answer = question(service.as_ref());
+        drop(permit);
+        answer
+    });
+    asked.await.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Internal, "a bug in orderflow")))
+}
+
+async fn runs(Shared(state): Shared<State>) -> Response {
+    answered(StatusCode::OK, ask(state, |service| service.runs()).await)
+}
+
+async fn run(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
+    answered(StatusCode::OK, ask(state, move |service| service.run(&run)).await)
+}
+
+async fn items(Shared(state): Shared<State>, Path(run): Path<String>, RawQuery(query): RawQuery) -> Response {
+    let part = match list_part(query.as_deref()) {
+        Ok(part) => part,
+        Err(refusal) => return refused(&refusal),
+    };
+    answered(StatusCode::OK, ask(state, move |service| service.items(&run, part)).await)
+}
+
+async fn item(Shared(state): Shared<State>, Path((run, key)): Path<(String, String)>) -> Response {
+    answered(StatusCode::OK, ask(state, move |service| service.item(&run, &key)).await)
+}
+
+async fn gates(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
+    answered(StatusCode::OK, ask(state, move |service| service.gates(&run)).await)
+}
+
+async fn files(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
+    answered(StatusCode::OK, ask(state, move |service| service.files(&run)).await)
+}
+
+/// A file as bytes that a browser stores and does not show: it may be a page.
+async fn file(Shared(state): Shared<State>, Path((run, path)): Path<(String, String)>) -> Response {
+    let read = move |service: &dyn RunService| {
+        let file = service.file(&run, &path)?;
+        let broken = |error: std::io::Error| Refusal::new(RefusalKind::Internal, error.to_string());
+        let mut bytes = Vec::new();
+        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(broken)?;
+        match bytes.len() as u64 > LARGEST_FILE {
+            true => Err(Refusal::new(RefusalKind::Invalid, "the file is larger than 256 MiB")),
+            false => Ok(bytes),
+        }
+    };
+    match ask(state, read).await {
+        Ok(bytes) => {
+            let kind = [(CONTENT_TYPE, "application/octet-stream"), (CONTENT_DISPOSITION, "attachment")];
+            (kind, bytes).into_response()
+        }
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn start(Shared(state): Shared<State>, request: Request) -> Response {
+    let body = match Body::of(request, Limit::Items).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let StartBody { document, items, inputs, keys } = match body.json() {
+        Ok(body) => body,
+        Err(refusal) => return refused(&refusal),
+    };
+    let request = StartRequest { document, items, inputs, keys };
+    answered(StatusCode::CREATED, state.0.service.start(request).await)
+}
+
+async fn approve(state: Shared<State>, run: Path<String>, query: RawQuery, request: Request) -> Response {
+    decide(state.0, run.0, query.0, true, request).await
+}
+
+async fn reject(state: Shared<State>, run: Path<String>, query: RawQuery, request: Request) -> Response {
+    decide(state.0, run.0, query.0, false, request).await
+}
+
+async fn decide(
+    state: State,
+    run: String,
+    query: Option<String>,
+    approved: bool,
+    request: Request,
+) -> Response {
+    let body = match Body::of(request, Limit::Request).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let DecideBody { step, items, by, note } = match body.json() {
+        Ok(body) => body,
+        Err(refusal) => return refused(&refusal),
+    };
+    let request = DecideRequest { approved, step, items, by, note };
+    let done = act_and_resume(&state, run, RunAct::Decide(request), query.as_deref()).await;
+    answered(StatusCode::OK, done)
+}
+
+async fn signal(
+    Shared(state): Shared<State>,
+    Path(run): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Response {
+    let body = match Body::of(request, Limit::Event).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let arrival: Arrival = match channel::received(&body.headers, &body.bytes, unix_millis()) {
+        Ok(arrival) => arrival,
+        Err(why) => return failed(StatusCode::BAD_REQUEST, &why),
+    };
+    let done = act_and_resume(&state, run, RunAct::Signal(arrival), query.as_deref()).await;
+    answered(StatusCode::ACCEPTED, done)
+}
+
+async fn cancel(Shared(state): Shared<State>, Path(run): Path<String>, request: Request) -> Response {
+    match empty(request).await {
+        Ok(()) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Cancel).await),
+        Err(response) => response,
+    }
+}
+
+async fn resume(Shared(state): Shared<State>, Path(run): Path<String>, request: Request) -> Response {
+    match empty(request).await {
+        Ok(()) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Resume).await),
+        Err(response) => response,
+    }
+}
+
+async fn retry(Shared(state): Shared<State>, Path(run): Path<String>, request: Request) -> Response {
+    let body = match Body::of(request, Limit::Request).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    match body.json_or_default::<RetryBody>() {
+        Ok(body) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Retry(body.items)).await),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn empty(request: Request) -> Result<(), Response> {
+    let body = Body::of(request, Limit::Request).await?;
+    body.json_or_default::<EmptyBody>().map(drop).map_err(|refusal| refused(&refusal))
+}
+
+/// Does it, and with `resume=true` continues the run if no process runs it.
+async fn act_and_resume(
+    state: &State,
+    run: String,
+    act: RunAct,
+    query: Option<&str>,
+) -> Result<Value, Refusal> {
+    let resume = resumes(query)?;
+    let done = state.0.service.act(run.clone(), act).await?;
+    if resume {
+        match state.0.service.act(run, RunAct::Resume).await {
+            Err(refusal) if refusal.kind != RefusalKind::Conflict => return Err(refusal),
+            // An active run has taken it.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(done)
+}
+
+fn resumes(query: Option<&str>) -> Result<bool, Refusal> {
+    let mut resume = false;
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        resume = match (&*name, &*value) {
+            ("resume", "true") => true,
+            ("resume", "false") => false,
+            _ => return Err(unknown_parameter(&name, &value)),
+        };
+    }
+    Ok(resume)
+}
+
+fn list_part(query: Option<&str>) -> Result<ListPart, Refusal> {
+    let mut part = ListPart { offset: 0, limit: ITEMS };
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match (&*name, value.parse::<usize>().ok()) {
+            ("offset", Some(offset)) => part.offset = offset,
+            ("limit", Some(limit)) if (1..=MOST_ITEMS).contains(&limit) => part.limit = limit,
+            _ => return Err(unknown_parameter(&name, &value)),
+        }
+    }
+    Ok(part)
+}
+
+fn unknown_parameter(name: &str, value: &str) -> Refusal {
+    Refusal::new(RefusalKind::Malformed, format!("unknown parameter `{name}={value}`"))
+}

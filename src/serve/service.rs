@@ -1,0 +1,106 @@
+//! What the server is asked for, and what answers. Does not know HTTP.
+
+use crate::event::Arrival;
+use crate::value::{Object, Value};
+use std::fs::File;
+use std::future::Future;
+use std::pin::Pin;
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    pub kind: RefusalKind,
+    pub message: String,
+    pub help: Option<String>,
+    /// Further messages, such as the problems of a document.
+    pub detail: Option<String>,
+}
+
+/// What is wrong, in the terms of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The request makes no sense.
+    Malformed,
+    /// Something that it names does not exist.
+    Unknown,
+    /// It makes sense, but the run or the document does not allow it.
+    Invalid,
+    /// A grant is missing, or the run is of another user.
+    NotTrusted,
+    /// The run is active elsewhere, or has changed.
+    Conflict,
+    /// The server or its machine is at fault.
+    Internal,
+}
+
+/// The answer to a question, in JSON.
+pub type Answered = Result<Value, Refusal>;
+
+/// Something that is being done.
+pub type Doing<'a> = Pin<Box<dyn Future<Output = Answered> + Send + 'a>>;
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListPart {
+    pub offset: usize,
+    pub limit: usize,
+}
+
+/// A request to change a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunAct {
+    Decide(DecideRequest),
+    Signal(Arrival),
+    Cancel,
+    /// Failed items: those with these keys, or all.
+    Retry(Vec<String>),
+    Resume,
+}
+
+/// A decision about a gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecideRequest {
+    pub approved: bool,
+    /// The step or group behind the gate.
+    pub step: String,
+    /// The keys of items; `None` for all, now and later.
+    pub items: Option<Vec<String>>,
+    /// The name to record.
+    pub by: Option<String>,
+    pub note: Option<String>,
+}
+
+/// A run to start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StartRequest {
+    /// Relative to the served folder.
+    pub document: String,
+    /// The items; `None` for those that the document names.
+    pub items: Option<Vec<Object>>,
+    pub inputs: Object,
+    /// Only the items with these keys.
+    pub keys: Vec<String>,
+}
+
+/// What answers: the runs of a folder. All but `act` and `start` block.
+pub trait RunService: Send + Sync + 'static {
+    fn runs(&self) -> Answered;
+    fn run(&self, run: &str) -> Answered;
+    fn items(&self, run: &str, part: ListPart) -> Answered;
+    fn item(&self, run: &str, key: &str) -> Answered;
+    fn gates(&self, run: &str) -> Answered;
+    fn files(&self, run: &str) -> Answered;
+    /// Opens a file that [`files`](Self::files) lists.
+    ///
+    /// # Errors
+    /// It does not list this one, or the file is gone.
+    fn file(&self, run: &str, path: &str) -> Result<File, Refusal>;
+    fn act(&self, run: String, act: RunAct) -> Doing<'_>;
+    fn start(&self, request: StartRequest) -> Doing<'_>;
+}
+
+impl Refusal {
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Refusal {
+        Refusal { kind, message: message.into(), help: None, detail: None }
+    }
+}
