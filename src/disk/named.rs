@@ -96,16 +96,34 @@ impl Named {
             return File::open(&self.path);
         }
         let file = match &self.below {
-            Some((folder, path)) => below(folder, path)?,
+            Some((folder, path)) => {
+                let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+                below(folder, path, OpenOptions::new().read(true).custom_flags(flags.bits() as i32))?
+            }
             None => {
                 let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
                 File::options().read(true).custom_flags(flags.bits() as i32).open(&self.path)?
             }
         };
-        match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(io::Error::other("it is not a regular file")),
-        }
+        regular(file)
+    }
+
+    /// Opens it for appending and reading, and creates it if it is missing.
+    ///
+    /// # Errors
+    /// It cannot be created, or is not of an allowed kind.
+    pub fn append(&self) -> io::Result<File> {
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        let file = match &self.below {
+            Some((folder, path)) => {
+                let mut options = OpenOptions::new();
+                below(folder, path, options.append(true).read(true).create(true).custom_flags(flags))?
+            }
+            None => {
+                File::options().append(true).read(true).create(true).custom_flags(flags).open(&self.path)?
+            }
+        };
+        regular(file)
     }
 
     /// Its content, up to this many bytes.
@@ -117,11 +135,17 @@ impl Named {
     }
 }
 
-fn below(folder: &Path, path: &Path) -> io::Result<File> {
+fn regular(file: File) -> io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
+fn below(folder: &Path, path: &Path, options: &OpenOptions) -> io::Result<File> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    match dir.open_with(path, OpenOptions::new().read(true).custom_flags(flags.bits() as i32)) {
+    match dir.open_with(path, options) {
         Ok(file) => Ok(file.into_std()),
         // The kernel does not reject links that leave the folder; `cap-std` does.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() => {

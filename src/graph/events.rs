@@ -45,6 +45,11 @@ impl Await {
 }
 
 impl Graph {
+    /// Whether any step publishes events.
+    pub fn publishes(&self) -> bool {
+        self.steps.iter().any(|step| !step.emits.is_empty())
+    }
+
     /// Whether the success of a step publishes events.
     pub fn emits(&self, step: StepId) -> bool {
         self.steps.get(step.index()).is_some_and(|step| !step.emits.is_empty())

@@ -51,6 +51,11 @@ impl RunEnd {
 }
 
 impl History {
+    /// Whether a runner has stored how the run has ended: nothing is left to do, not even an event to publish.
+    pub(super) fn is_ended(&self) -> bool {
+        RunEnd::stored(&self.home).is_some()
+    }
+
     /// How the run has ended; `None` if work is left, even if only the trace has to be written.
     ///
     /// # Errors

@@ -329,6 +329,7 @@ impl History {
             tolerate: self.tolerate,
             once: self.graph.has_run_steps(),
             always: self.graph.has_always(),
+            publishes: self.graph.publishes() && !self.is_ended(),
         }
     }
 }

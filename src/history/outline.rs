@@ -86,6 +86,8 @@ pub struct Basis {
     pub once: bool,
     /// Whether some of them run also if the run failed or was stopped.
     pub always: bool,
+    /// Whether events of its steps may still have to be published, although all of its items have ended.
+    pub publishes: bool,
 }
 
 /// What an item waits for.
@@ -311,7 +313,7 @@ impl Outline {
         let due = self.ended.is_none() || self.again;
         let once = basis.once && due && !(left && self.drained);
         let always = basis.always && due && (self.stopped.is_some() || self.drained);
-        !open && !always && (self.stopped.is_some() || !(items || once))
+        !open && !always && !basis.publishes && (self.stopped.is_some() || !(items || once))
     }
 
     /// Items that have been started.

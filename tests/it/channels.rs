@@ -223,8 +223,13 @@ fn an_event_of_a_run_that_was_killed_before_it_was_accepted_is_posted_again_with
     shop.until("the event is posted", || got.lock().unwrap().len() == 1);
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
+    // It has an event to publish, so it has not ended.
+    assert_eq!(read(&shop.orderflow("runs --format json"))[0]["state"], "paused");
+    let pruned = shop.orderflow("runs prune --keep 0 --dry-run");
+    assert!(pruned.out.contains("would remove 0 runs") || !pruned.out.contains("would go"), "{}", pruned.out);
     let resumed = shop.orderflow("resume last --quiet");
     assert_eq!(resumed.exit, Some(0), "{}", resumed.err);
+    assert_eq!(read(&shop.orderflow("runs --format json"))[0]["state"], "done");
     let ids: Vec<Value> = got.lock().unwrap().iter().map(|got| got.body["id"].clone()).collect();
     // At least once on the wire, once by its id.
     assert_eq!((ids.len(), &ids[0]), (2, &ids[1]));
@@ -251,6 +256,36 @@ fn what_could_not_be_published_is_reported_and_published_by_resume() {
     assert_eq!(got.lock().unwrap().len(), 2);
     let shown = read(&shop.orderflow("show last --format json"));
     assert_eq!(shown["events"]["unpublished"], json!([]));
+}
+
+#[test]
+fn a_file_that_a_channel_cannot_use_is_an_error_before_anything_runs() {
+    let settings = |way: &str| format!("fences = true\n[channels.log]\ntypes = [\"order.*\"]\n{way}\n");
+    for (way, exit, why) in [
+        ("append = \"missing/out.jsonl\"", 74, "channel log: cannot append to missing/out.jsonl: "),
+        ("append = \"sub\"", 74, "channel log: cannot append to sub: "),
+        ("append = \"flow.md\"", 2, "`append of [channels.log]` names the document: "),
+        ("append = \"orderflow.toml\"", 2, "`append of [channels.log]` names the settings: "),
+        ("append = \"session.toon\"", 2, "`append of [channels.log]` names the trace: "),
+    ] {
+        let shop = place(SHOP, &settings(way));
+        std::fs::create_dir(shop.path("sub")).unwrap();
+        let before = (shop.read("flow.md"), shop.read("orderflow.toml"));
+        let told = shop.orderflow("run flow.md --input name=A");
+        assert_eq!(told.exit, Some(exit), "{way}: {}", told.err);
+        assert!(told.err.contains(why) && told.err.contains("; nothing was run\n"), "{way}: {}", told.err);
+        assert_eq!(before, (shop.read("flow.md"), shop.read("orderflow.toml")));
+    }
+    for (way, why) in [
+        ("follow = \"sub\"", "channel log: cannot follow sub: it is not a regular file; nothing was run"),
+        ("follow = \"missing/in.jsonl\"", "channel log: cannot follow missing/in.jsonl: "),
+    ] {
+        let warehouse = place(WAREHOUSE, &settings(way));
+        std::fs::create_dir(warehouse.path("sub")).unwrap();
+        let told = warehouse.orderflow("run flow.md --input name=A");
+        assert_eq!(told.exit, Some(74), "{way}: {}", told.err);
+        assert!(told.err.contains(why), "{way}: {}", told.err);
+    }
 }
 
 #[test]

@@ -52,6 +52,23 @@ fn article() -> Place {
     Place::new(ARTICLE)
 }
 
+/// A pause that would outlast a deadline is not begun.
+#[test]
+fn a_loop_fails_at_once_if_its_next_round_would_begin_after_a_deadline() {
+    let step = "→ ok::Boolean\n\n```sh run\necho look >> done; echo false\n```\n";
+    for (document, of) in [
+        (format!("# H\n\n## Look [deadline:: 1h] [repeat:: 5 until ok every 2h]\n{step}"), "step"),
+        (format!("# H\n\n## G [deadline:: 1h] [repeat:: 5 until ok every 2h]\n\n### Look\n{step}"), "group"),
+    ] {
+        let place = Place::new(&document);
+        let told = place.run("--quiet");
+        assert_eq!(told.exit, Some(1), "{}", told.err);
+        let why = format!("`ok` does not hold, and the next round would begin after the {of}'s deadline");
+        assert!(told.err.contains(&why), "{}", told.err);
+        assert_eq!(place.read("done"), "look\n");
+    }
+}
+
 #[test]
 fn a_group_is_repeated_with_feedback_until_its_condition_holds() {
     let place = article();

@@ -20,7 +20,7 @@ use std::time::Duration;
 const STRUCTURED: &str = "application/cloudevents+json";
 
 /// How long a service may take to accept an event.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The largest body that is taken: the data and the attributes.
 const LARGEST: usize = Arrival::LARGEST + (64 << 10);

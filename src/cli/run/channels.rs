@@ -3,7 +3,7 @@
 use super::super::exit::{Exit, Stop};
 #[cfg(feature = "nats")]
 use super::super::settings::NatsRoute;
-use super::super::settings::{EventRoute, Header, Origin, Secret, Settings};
+use super::super::settings::{Channel, EventRoute, Header, Origin, Secret, Settings};
 use super::super::terminal::Terminal;
 use super::secrets;
 use crate::adapter::channel::{Appended, Door, Followed, Listener, Posted, Sink};
@@ -11,13 +11,14 @@ use crate::adapter::channel::{Appended, Door, Followed, Listener, Posted, Sink};
 use crate::adapter::channel::{Login, NatsStream};
 use crate::adapter::http::{Client, HeaderValue};
 use crate::diag::render::visible;
+use crate::disk::Named;
 use crate::event::TypePattern;
 use crate::graph::Graph;
 use crate::runtime::{BoundSink, Outbox, Sources, unix_millis};
 use anyhow::Context;
 #[cfg(feature = "nats")]
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -61,7 +62,10 @@ impl Channels {
             let (publishes, brings) = (emitted.iter().any(is_of), awaited.iter().any(is_of));
             let types = channel.types.clone();
             let sink = match &channel.route {
-                Some(EventRoute::Append(path)) if publishes => Sink::Append(Appended::new(folder.join(path))),
+                Some(EventRoute::Append(path)) if publishes => {
+                    let file = Appended::open(Named::by_document(&folder, path));
+                    Sink::Append(file.map_err(|error| unusable(name, ("append to", path), &error))?)
+                }
                 Some(EventRoute::Post { url, key }) if publishes => {
                     let key = key.as_ref().map(|key| header(name, key, &folder)).transpose()?;
                     let value = key.map(|key| HeaderValue::from_str(&key)).transpose();
@@ -70,8 +74,9 @@ impl Channels {
                     Sink::Post(Posted::new(Client::new()?, url.clone(), value))
                 }
                 Some(EventRoute::Follow(path)) if brings => {
-                    let source = Source::Follow(Followed::new(folder.join(path)));
-                    channels.sources.push((types, source));
+                    let file = Followed::open(Named::by_document(&folder, path));
+                    let file = file.map_err(|error| unusable(name, ("follow", path), &error))?;
+                    channels.sources.push((types, Source::Follow(file)));
                     continue;
                 }
                 Some(EventRoute::Listen { address, key }) if brings => {
@@ -147,6 +152,24 @@ impl Channels {
         }
         (outbox, Some(Sources { events: incoming, types }), tasks)
     }
+}
+
+/// The files to which a run appends events, by their keys in the settings.
+pub fn appended(graph: &Graph, settings: &Settings) -> Vec<(String, PathBuf)> {
+    let channels = settings.channels.iter().filter(|_| graph.publishes());
+    let file = |(name, channel): (&String, &Channel)| match &channel.route {
+        Some(EventRoute::Append(path)) => {
+            Some((format!("append of [channels.{name}]"), settings.folder.join(path)))
+        }
+        _ => None,
+    };
+    channels.filter_map(file).collect()
+}
+
+/// The error for a file of a channel.
+fn unusable(channel: &str, (what, path): (&str, &Path), error: &std::io::Error) -> Stop {
+    let (channel, path) = (visible(channel), visible(&path.display().to_string()));
+    Stop::new(Exit::Io, format!("channel {channel}: cannot {what} {path}: {error}; nothing was run"))
 }
 
 /// The value of `Authorization`.

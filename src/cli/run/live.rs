@@ -50,7 +50,7 @@ pub fn run(
     allowed::check_run()?;
     paths::check(&launch.options)?;
     launch.check_trace()?;
-    launch.check_clashes(document, &graph)?;
+    launch.check_clashes(document, &graph, settings)?;
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = launch.options.part(graph).map_err(|why| not_alone(why, &launch.options))?;
     let (stub, replays) = (launch.options.stub, launch.exchanges.replays());
@@ -135,6 +135,7 @@ pub fn run(
         tolerate: policy.tolerate,
         once: graph.has_run_steps(),
         always: graph.has_always(),
+        publishes: false,
     };
     let mut results = Results::new(graph.clone(), bindings.redactor().clone(), work.total());
     let deadline = launch.options.deadline;

@@ -27,6 +27,7 @@ mod write;
 use super::clashes;
 use super::document::Document;
 use super::exit::{Exit, Stop};
+use super::settings::Settings;
 use super::stream;
 use super::terminal::Terminal;
 use crate::adapter::exchanges::{Exchanges, Recorder, Recording};
@@ -290,7 +291,7 @@ impl Launch {
 
 impl Launch {
     /// Rejects options that name one file for two things, or a document or the settings.
-    fn check_clashes(&self, document: &Document, graph: &Graph) -> Result<(), Stop> {
+    fn check_clashes(&self, document: &Document, graph: &Graph, settings: &Settings) -> Result<(), Stop> {
         let options = &self.options;
         let named = options.session.as_deref();
         let unnamed = named.is_none().then(|| options.trace());
@@ -298,8 +299,14 @@ impl Launch {
             vec![("--items", options.items.as_deref()), ("--exchanges", self.exchanges.exchanges.as_deref())];
         let children = document.run_by(graph).into_iter();
         others.extend(children.map(|(child, _)| ("a document that a step runs", Some(child.path()))));
-        let written = [("--session", named), ("--record", self.exchanges.record.as_deref())];
+        let mut written = vec![("--session", named), ("--record", self.exchanges.record.as_deref())];
         clashes::refuse(&options.file, &written, &others, "nothing was run")?;
+        let appended = channels::appended(graph, settings);
+        let of_channels: Vec<_> =
+            appended.iter().map(|(key, path)| (key.as_str(), Some(path.as_path()))).collect();
+        others.append(&mut written);
+        others.push(("the trace", unnamed));
+        clashes::refuse(&options.file, &of_channels, &others, "nothing was run")?;
         // A default path is not an option.
         let record = [("--record", self.exchanges.record.as_deref())];
         clashes::refuse(&options.file, &record, &[("the trace", unnamed)], "nothing was run")

@@ -87,7 +87,10 @@ impl Settings {
     pub fn allows_fences(&self, document: &Path) -> bool {
         let real =
             |path: &Path| disk::real(if path.as_os_str().is_empty() { Path::new(".") } else { path }).ok();
-        let is_here = || Some(real(document)?.starts_with(real(&self.folder)?));
+        // A document that is gone, which a run has stored, was in its folder.
+        let place =
+            || real(document).or_else(|| Some(real(folder_of(document))?.join(document.file_name()?)));
+        let is_here = || Some(place()?.starts_with(real(&self.folder)?));
         self.fences && (document == Path::new("-") || is_here().unwrap_or(false))
     }
 

@@ -158,7 +158,17 @@ impl Item {
                         Some(Verdict::Again) => match repeat.every {
                             Some(pause) => {
                                 let due = now.saturating_add(millis(pause));
-                                ItemEvent::RoundScheduled { repeat: id, due }.of(self.id, now)
+                                match self.prevents(graph, id, repeat, due) {
+                                    Some(of) => {
+                                        let text = &repeat.until.condition.text;
+                                        let why = format!(
+                                            "`{}` does not hold, and the next round would begin after the {of}'s deadline",
+                                            text.trim()
+                                        );
+                                        self.missed_row(graph, repeat, why, None, now)
+                                    }
+                                    None => ItemEvent::RoundScheduled { repeat: id, due }.of(self.id, now),
+                                }
                             }
                             None => self.round_began(id, now),
                         },
@@ -168,6 +178,19 @@ impl Item {
             }
         }
         pauses
+    }
+
+    /// What has a deadline before a time at which a round would begin. That of the item has a timer of its own.
+    fn prevents(&self, graph: &Graph, id: RepeatId, repeat: &Repeat, due: Millis) -> Option<&'static str> {
+        let first = *repeat.steps.first()?;
+        let own = match repeat.of {
+            RepeatOf::Step(step) => graph.step(step).deadline.zip(self.rounds.of(id).since),
+            RepeatOf::Group(_) => None,
+        };
+        let own = own.map(|(deadline, since)| since.saturating_add(millis(deadline)));
+        let deadlines = [(own, "step"), (self.group_deadline(graph, first), "group")];
+        let passed = deadlines.into_iter().find(|(deadline, _)| deadline.is_some_and(|end| end <= due));
+        passed.map(|(_, of)| of)
     }
 
     /// Whether all steps of a loop have ended, and the loops in it.
