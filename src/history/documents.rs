@@ -24,12 +24,17 @@ pub struct Documents {
 }
 
 impl Documents {
+    /// The document with which a run began.
+    pub fn first(header: Header) -> Documents {
+        Documents { header, earlier: Vec::new() }
+    }
+
     /// Reads the documents of a run.
     ///
     /// # Errors
     /// When the journal is damaged.
     pub fn of(header: Header, records: &Records) -> Result<Documents, Unreadable> {
-        let mut documents = Documents { header, earlier: Vec::new() };
+        let mut documents = Documents::first(header);
         records.revisions()?.into_iter().for_each(|newer| documents.push(newer));
         Ok(documents)
     }

@@ -23,7 +23,7 @@ mod writer;
 
 pub use header::{DocumentText, Header, StepDefinition, Version};
 pub use lock::{Lock, LockError, last_holder};
-pub use read::{Records, Spot, read, read_at_rest};
+pub use read::{Records, RowPlace, Spot, read, read_at_rest};
 pub use record::{Asked, Message, Process, Record, Revision};
 pub use store::Store;
 pub use unreadable::{DamagePlace, Unreadable};

@@ -37,6 +37,13 @@ pub struct Records {
     chain: Checksum,
 }
 
+/// The place behind a row, from which later rows are read.
+#[derive(Clone, Copy, Debug)]
+pub struct RowPlace {
+    chain: Checksum,
+    row: i64,
+}
+
 /// The place of a record in its journal.
 #[derive(Clone, Copy, Debug)]
 pub struct Spot<'a> {
@@ -149,6 +156,31 @@ impl Records {
         self.select(|line| Kind::Message.is(line) || Kind::Revised.is(line), |record, _| each(record))
     }
 
+    /// The place before the first row.
+    pub fn begin(&self) -> RowPlace {
+        RowPlace { chain: self.chain, row: 0 }
+    }
+
+    /// The same as [`each_at`](Self::each_at) for the rows after a place, until `enough` holds after a row. Returns the
+    /// place behind the last one.
+    ///
+    /// # Errors
+    /// As for [`each`](Self::each); also if the rows are not those that follow the place.
+    pub fn each_after<E: From<Unreadable>>(
+        &self,
+        place: RowPlace,
+        mut each: impl FnMut(Record, Spot<'_>) -> Result<(), E>,
+        enough: impl Fn() -> bool,
+    ) -> Result<RowPlace, E> {
+        let is_wanted = |line: &str| !Kind::Message.is(line);
+        let (chain, row) = self.rows_after::<E>(place, |row, text| {
+            let damaged = |byte, why| E::from(Unreadable::damaged(&self.path, Some(row), Some(byte), why));
+            record::decode(text, is_wanted, damaged, |record| each(record, Spot { path: &self.path, row }))?;
+            Ok(!enough())
+        })?;
+        Ok(RowPlace { chain, row })
+    }
+
     fn select<E: From<Unreadable>>(
         &self,
         is_wanted: impl Fn(&str) -> bool,
@@ -199,16 +231,27 @@ impl Records {
         &self,
         mut each: impl FnMut(i64, &str) -> Result<(), E>,
     ) -> Result<(Checksum, i64), E> {
-        let (mut chain, mut number, mut size, mut room) = (self.chain, 0, 0_u64, 0);
+        self.rows_after(self.begin(), |row, text| each(row, text).map(|()| true))
+    }
+
+    /// Calls `each` with the rows after a place, as long as it returns true.
+    fn rows_after<E: From<Unreadable>>(
+        &self,
+        place: RowPlace,
+        mut each: impl FnMut(i64, &str) -> Result<bool, E>,
+    ) -> Result<(Checksum, i64), E> {
+        let (mut chain, mut number, mut size, mut room) = (place.chain, place.row, 0_u64, 0);
         let sql = |row: i64| move |error| Unreadable::sqlite(&self.path, Some(row), error);
         let kept: Option<i64> = self
             .connection
             .query_row("SELECT number FROM tail", [], |row| row.get(0))
             .optional()
             .map_err(|error| Unreadable::sqlite(&self.path, None, error))?;
-        let statement = self.connection.prepare("SELECT number, records, sum FROM batch ORDER BY number");
-        let mut statement = statement.map_err(sql(1))?;
-        let mut rows = statement.query([]).map_err(sql(1))?;
+        let after = "SELECT number, records, sum FROM batch WHERE number > ?1 ORDER BY number";
+        let mut statement = self.connection.prepare(after).map_err(sql(number + 1))?;
+        // From the beginning with rows that must not be there, such as -1.
+        let from = if number == 0 { i64::MIN } else { number };
+        let mut rows = statement.query([from]).map_err(sql(number + 1))?;
         while let Some(row) = rows.next().map_err(sql(number + 1))? {
             number += 1;
             let damaged = |byte, why: &str| Unreadable::damaged(&self.path, Some(number), byte, why);
@@ -238,7 +281,9 @@ impl Records {
             if text.lines().any(|record| json::most_values(record) > MOST_VALUES) {
                 return Err(damaged(None, "a record of it has more values than there can be").into());
             }
-            each(number, text)?;
+            if !each(number, text)? {
+                return Ok((chain, number));
+            }
         }
         if kept != Some(number) {
             let kept = kept.map_or("an unknown number of".to_owned(), |kept| kept.to_string());

@@ -3,6 +3,8 @@
 
 mod access;
 mod body;
+mod feed;
+mod pages;
 mod reply;
 mod routes;
 mod service;
@@ -19,6 +21,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTI
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use feed::Feeds;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -61,6 +64,7 @@ struct Reads {
     service: Arc<dyn RunService>,
     rules: AccessRules,
     permits: Arc<Semaphore>,
+    feeds: Feeds,
 }
 
 impl HttpServer {
@@ -71,8 +75,12 @@ impl HttpServer {
     pub async fn serve(self) -> std::io::Result<()> {
         self.listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let reads =
-            Reads { service: self.service, rules: self.rules, permits: Semaphore::new(READING).into() };
+        let reads = Reads {
+            feeds: Feeds::default(),
+            service: self.service,
+            rules: self.rules,
+            permits: Semaphore::new(READING).into(),
+        };
         let state = State(Arc::new(reads));
         let router: Router =
             routes::router().layer(middleware::from_fn_with_state(state.clone(), admit)).with_state(state);

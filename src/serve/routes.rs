@@ -1,6 +1,7 @@
 //! The addresses of the server, each with its answer.
 
 use super::body::{Body, Limit};
+use super::pages;
 use super::reply::{answered, failed, refused};
 use super::service::{DecideRequest, ListPart, Refusal, RefusalKind, RunAct, RunService, StartRequest};
 use super::{Reads, State};
@@ -10,11 +11,13 @@ use crate::runtime::unix_millis;
 use crate::value::{Object, Value};
 use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State as Shared};
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::stream::unfold;
 use serde::Deserialize;
+use std::convert::Infallible;
 use std::io::Read;
 
 /// How many items an answer has unless the request says otherwise, and the most of them.
@@ -65,10 +68,13 @@ struct StartBody {
 /// All addresses.
 pub fn router() -> Router<State> {
     Router::new()
+        .route("/", get(list))
+        .route("/runs/{run}", get(page))
         .route("/api/runs", get(runs).post(start))
         .route("/api/runs/{run}", get(run))
         .route("/api/runs/{run}/items", get(items))
         .route("/api/runs/{run}/items/{key}", get(item))
+        .route("/api/runs/{run}/events", get(events))
         .route("/api/runs/{run}/gates", get(gates))
         .route("/api/runs/{run}/files", get(files))
         .route("/api/runs/{run}/files/{*path}", get(file))
@@ -97,6 +103,20 @@ async fn ask<T: Send + 'static>(
     asked.await.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Internal, "a bug in orderflow")))
 }
 
+async fn list(Shared(state): Shared<State>) -> Response {
+    match ask(state, |service| service.runs()).await {
+        Ok(runs) => pages::list(&runs),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn page(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
+    match ask(state, move |service| service.page(&run)).await {
+        Ok((html, policy)) => pages::page(html, &policy),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
 async fn runs(Shared(state): Shared<State>) -> Response {
     answered(StatusCode::OK, ask(state, |service| service.runs()).await)
 }
@@ -115,6 +135,31 @@ async fn items(Shared(state): Shared<State>, Path(run): Path<String>, RawQuery(q
 
 async fn item(Shared(state): Shared<State>, Path((run, key)): Path<(String, String)>) -> Response {
     answered(StatusCode::OK, ask(state, move |service| service.item(&run, &key)).await)
+}
+
+/// Server-sent events.
+async fn events(
+    Shared(state): Shared<State>,
+    Path(run): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let (sent, ends) = match followed(query.as_deref(), &headers) {
+        Ok(followed) => followed,
+        Err(refusal) => return refused(&refusal),
+    };
+    let home = match ask(state.clone(), move |service| service.home(&run)).await {
+        Ok(home) => home,
+        Err(refusal) => return refused(&refusal),
+    };
+    let following = state.0.feeds.follow(&home, sent, ends);
+    let chunks = unfold(following, async |mut following| {
+        let chunk = following.next().await?;
+        Some((Ok::<_, Infallible>(chunk), following))
+    });
+    // Some proxies would collect the events.
+    let kind = [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    (kind, axum::body::Body::from_stream(chunks)).into_response()
 }
 
 async fn gates(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
@@ -264,6 +309,25 @@ fn resumes(query: Option<&str>) -> Result<bool, Refusal> {
         };
     }
     Ok(resume)
+}
+
+/// After which event a client follows, and whether it stops at the current end.
+fn followed(query: Option<&str>, headers: &HeaderMap) -> Result<(u64, bool), Refusal> {
+    let (mut sent, mut ends) = (0, false);
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match (&*name, &*value, value.parse::<u64>()) {
+            ("after", _, Ok(number)) => sent = number,
+            ("follow", "true", _) => ends = false,
+            ("follow", "false", _) => ends = true,
+            _ => return Err(unknown_parameter(&name, &value)),
+        }
+    }
+    if let Some(last) = headers.get("last-event-id") {
+        let number = last.to_str().ok().and_then(|last| last.parse::<u64>().ok());
+        let wrong = || Refusal::new(RefusalKind::Malformed, "Last-Event-ID is not the number of an event");
+        sent = number.ok_or_else(wrong)?;
+    }
+    Ok((sent, ends))
 }
 
 fn list_part(query: Option<&str>) -> Result<ListPart, Refusal> {

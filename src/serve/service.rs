@@ -4,6 +4,7 @@ use crate::event::Arrival;
 use crate::value::{Object, Value};
 use std::fs::File;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 /// Why something was not done.
@@ -84,6 +85,16 @@ pub struct StartRequest {
 
 /// What answers: the runs of a folder. All but `act` and `start` block.
 pub trait RunService: Send + Sync + 'static {
+    /// The folder of a run.
+    ///
+    /// # Errors
+    /// It does not exist.
+    fn home(&self, run: &str) -> Result<PathBuf, Refusal>;
+    /// The page of a run, with its content security policy.
+    ///
+    /// # Errors
+    /// The run does not exist, or cannot be read.
+    fn page(&self, run: &str) -> Result<(String, String), Refusal>;
     fn runs(&self) -> Answered;
     fn run(&self, run: &str) -> Answered;
     fn items(&self, run: &str, part: ListPart) -> Answered;

@@ -4,6 +4,7 @@ pub mod agents;
 mod decisions;
 mod executions;
 pub mod graph;
+pub mod happening;
 mod measure;
 pub mod plan;
 mod presentable;

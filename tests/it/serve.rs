@@ -125,10 +125,15 @@ fn a_run_is_started_shown_decided_and_signalled_over_http() {
     let item = server.json(&format!("{base}/items/b%2F%C3%BC"));
     let mut command = place.command("show last --format json --item");
     assert_eq!(item, serde_json::from_str::<Value>(&told(command.arg("b/ü").output().unwrap()).out).unwrap());
+    // Its page has buttons, as long as they do something.
+    let page = server.get(&format!("/runs/{run}")).text();
+    assert!(page.contains(&format!("data-serve=\"{base}\"")), "{page}");
+    assert!(server.get("/").text().contains(&format!("<a href=\"/runs/{run}\">")));
     // Its files are those that its steps have made.
     let files = server.json(&format!("{base}/files"));
-    let path = files[0]["path"].as_str().unwrap();
-    assert_eq!((&files[0]["item"], &files[0]["bytes"]), (&json!("a"), &json!(4)));
+    let of_a = files.as_array().unwrap().iter().find(|file| file["item"] == "a").unwrap();
+    assert_eq!((&of_a["step"], &of_a["attempt"], &of_a["bytes"]), (&json!("Pay"), &json!(1), &json!(4)));
+    let path = of_a["path"].as_str().unwrap();
     let file = server.get(&format!("{base}/files/{path}"));
     assert_eq!((file.status, file.text().as_str()), (200, "Ann\n"));
     assert_eq!(file.header("content-disposition"), Some("attachment"));

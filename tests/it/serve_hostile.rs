@@ -28,10 +28,15 @@ fn served() -> (Place, Serving, String) {
 /// All addresses, with their methods.
 fn addresses(run: &str) -> Vec<(&'static str, String)> {
     let of = |rest: &str| format!("/api/runs/{run}{rest}");
-    let get = ["", "/items", "/items/1", "/gates", "/files", "/files/1/Make.1/a%20b.txt"];
+    let get =
+        ["", "/items", "/items/1", "/gates", "/events?follow=false", "/files", "/files/1/Make.1/a%20b.txt"];
     let post = ["/approve", "/reject", "/signal", "/cancel", "/retry", "/resume"];
-    let mut all =
-        vec![("GET", "/".to_owned()), ("GET", "/api/runs".to_owned()), ("POST", "/api/runs".to_owned())];
+    let mut all = vec![
+        ("GET", "/".to_owned()),
+        ("GET", format!("/runs/{run}")),
+        ("GET", "/api/runs".to_owned()),
+        ("POST", "/api/runs".to_owned()),
+    ];
     all.extend(get.map(|rest| ("GET", of(rest))));
     all.extend(post.map(|rest| ("POST", of(rest))));
     all.extend([("GET", "/nowhere".to_owned()), ("DELETE", of("")), ("OPTIONS", "/api/runs".to_owned())]);
@@ -104,7 +109,11 @@ fn all_answers_forbid_a_browser_everything() {
         assert_eq!(header("cache-control"), "no-store", "{method} {path}");
         assert!(header("content-security-policy").contains("default-src 'none'"), "{method} {path}");
         assert_eq!(answer.header("access-control-allow-origin"), None);
-        if !path.contains("/files/") {
+        let is_page = path == "/" || path.starts_with("/runs/");
+        if is_page {
+            assert!(header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+            assert_eq!(header("content-type"), "text/html; charset=utf-8", "{path}");
+        } else if !path.contains("/files/") && !path.contains("/events") {
             assert_eq!(header("content-type"), "application/json", "{method} {path}: {answer:?}");
         }
     }
@@ -117,7 +126,8 @@ fn paths_lead_to_runs_and_to_their_files_only() {
     for said in
         ["..", ".", "%2e%2e", "%2e", "..%2f..", "elsewhere", "%2fetc", "flow.md", "a%00b", "%ff", "-", "%20"]
     {
-        for path in [format!("/api/runs/{said}"), format!("/api/runs/{said}/items")] {
+        for path in [format!("/api/runs/{said}"), format!("/api/runs/{said}/events"), format!("/runs/{said}")]
+        {
             let answer = server.get(&path);
             assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
         }
@@ -210,18 +220,21 @@ fn clients_that_send_slowly_or_nothing_lose_their_connection() {
 #[test]
 fn no_answer_has_a_secret() {
     let place = Place::new(
-        "# Login\n\n## Get Token [effects:: none]\nname::String -> token::Secret\n\n```sh run\necho tok-s3cret\n```\n\n\
+        "# Login\n\n## Get Token [effects:: none]\nname::String -> token::Secret\n\n```sh run\necho tok-s3c$(echo ret)\n```\n\n\
          ## Use [effects:: none]\ntoken -> done::String\n\n```sh run\necho \"refused $IN_TOKEN\" >&2\nexit 1\n```\n",
     );
     place.write("orderflow.toml", "fences = true\n");
     assert_eq!(place.orderflow("run flow.md --input name=x --quiet").exit, Some(1));
     let server = Serving::start(place.command("serve"));
     for path in [
+        "/",
+        "/runs/last",
         "/api/runs",
         "/api/runs/last",
         "/api/runs/last/items",
         "/api/runs/last/items/1",
         "/api/runs/last/files",
+        "/api/runs/last/events?follow=false",
     ] {
         let answer = server.get(path);
         assert_eq!(answer.status, 200, "{path}: {answer:?}");

@@ -11,6 +11,7 @@ use crate::disk::real;
 use crate::event::{Arrival, Decision};
 use crate::history::History;
 use crate::journal::{self, Lock};
+use crate::page::{self, PageData, PageMode};
 use crate::runtime::{clock, new_run_id, unix_millis};
 use crate::serve::{
     Answered, DecideRequest, Doing, ListPart, Refusal, RefusalKind, RunAct, RunService, StartRequest,
@@ -128,6 +129,22 @@ impl FolderDesk {
 }
 
 impl RunService for FolderDesk {
+    fn home(&self, run: &str) -> Result<PathBuf, Refusal> {
+        home(run)
+    }
+
+    fn page(&self, run: &str) -> Result<(String, String), Refusal> {
+        let home = home(run)?;
+        let render = || -> anyhow::Result<(String, String)> {
+            let held = Lock::is_held(&home)?;
+            let history = History::open(&home)?;
+            let mode = PageMode::Served { api: format!("/api/runs/{}", find::name(&home)) };
+            let data = PageData::collect(&history, &find::called(&home)?, held)?;
+            Ok((page::render(&data, &mode)?, page::policy(&mode)))
+        };
+        render().map_err(|error| refusal(&error))
+    }
+
     fn runs(&self) -> Answered {
         answer(|| {
             let folders = find::all()?;

@@ -82,7 +82,7 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         let link = if token_file.is_some() { String::new() } else { format!("?token={token}") };
         let folder = visible(&folder.display().to_string());
         terminal.talk(&format!("serving the runs of {folder} until Ctrl-C\n"));
-        terminal.data(&format!("http://{address}/api/runs{link}\n"));
+        terminal.data(&format!("http://{address}/{link}\n"));
         tokio::select! {
             served = server.serve() => served,
             _ = end.recv() => Ok(()),
