@@ -51,6 +51,8 @@ enum Format {
     Mermaid,
     /// Steps and edges
     Json,
+    /// A drawing as SVG
+    Svg,
     /// A mermaid sequence diagram of what happened to an item of a run
     Sequence,
 }
@@ -68,6 +70,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
                 Format::Text | Format::Sequence => view::graph::text(&graph),
                 Format::Mermaid => view::graph::mermaid(&graph),
                 Format::Json => view::graph::json(&graph),
+                Format::Svg => view::graph::svg(&graph),
             }
         }
         (_, Some(_), _) | (_, None, None) => {

@@ -9,12 +9,13 @@ use super::terminal::Terminal;
 use crate::diag::render::visible;
 use crate::disk::Target;
 use crate::history::History;
-use crate::journal::Lock;
-use crate::page::{self, PageData, PageMode};
+use crate::journal::{self, Lock};
+use crate::page::{self, PageData, PageMode, PastRun};
 use crate::view::bytes;
 use anyhow::Context;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Write the page of a stored run to one file
 #[derive(clap::Args)]
@@ -24,7 +25,9 @@ The page is the run's document with what happened in its margins: steps, items, 
 Examples:
   orderflow report last                     write report-RUN.html
   orderflow report last -o today.html       name the file
-  orderflow report last -o - > today.html   to standard output", &[Exit::NotTrusted, Exit::Changed, Exit::Journal]))]
+  orderflow report last -o - > today.html   to standard output
+  orderflow report last --format markdown >> \"$GITHUB_STEP_SUMMARY\"
+                                            a summary for a job of GitHub", &[Exit::NotTrusted, Exit::Changed, Exit::Journal]))]
 pub struct Args {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
@@ -34,6 +37,48 @@ pub struct Args {
     /// Overwrite the file
     #[arg(long)]
     force: bool,
+    /// What to write; all but html to standard output unless --output names a file
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// The page
+    #[default]
+    Html,
+    /// A summary for a pull request or a job, with a mermaid flowchart; all names are code spans
+    Markdown,
+    /// One test for each item and each expectation
+    Junit,
+    /// Annotations in a pull request
+    Github,
+}
+
+/// The most earlier runs that a page compares, and how long reading them may take.
+const PAST: usize = 29;
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Earlier runs of the same document, the oldest first, as far as they can be read.
+fn past(history: &History, folder: &Path) -> Vec<PastRun> {
+    let header = history.header();
+    let began = Instant::now();
+    let all = find::all().unwrap_or_default();
+    let mut past = Vec::new();
+    for (other, name) in find::latest_first(&all) {
+        if past.len() >= PAST || began.elapsed() > PATIENCE {
+            break;
+        }
+        let earlier = journal::read(other).ok().filter(|(known, _)| {
+            other != folder && known.document.path == header.document.path && known.started < header.started
+        });
+        let run = earlier.and_then(|(header, records)| {
+            PastRun::of(&History::of(other, header, records).ok()?, &name).ok()
+        });
+        past.extend(run);
+    }
+    past.reverse();
+    past
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -43,11 +88,23 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let history = History::open(&folder)?;
     let document = history.options.folder.join(&history.options.file);
     clashes::refuse(&document, &[("--output", args.output.as_deref())], &[], "nothing was written")?;
-    let data = PageData::collect(&history, &find::called(&folder)?, held)?;
-    let text = page::render(&data, &PageMode::File)?;
-    let file = match args.output {
+    let mut data = PageData::collect(&history, &find::called(&folder)?, held)?;
+    let text = match args.format {
+        Format::Html => {
+            data.compare(&history, past(&history, &folder));
+            page::render(&data, &PageMode::File)?
+        }
+        Format::Markdown => page::markdown(&data),
+        Format::Junit => page::junit(&data)?,
+        Format::Github => page::github(&data),
+    };
+    let output = args.output.or_else(|| (args.format != Format::Html).then(|| PathBuf::from("-")));
+    let file = match output {
         Some(file) if stream::is_standard(&file) => {
-            terminal.data(&text);
+            match args.format {
+                Format::Github => terminal.commands(&text),
+                Format::Html | Format::Markdown | Format::Junit => terminal.data(&text),
+            }
             terminal.finish()?;
             return Ok(Exit::Ok);
         }

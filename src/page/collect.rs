@@ -5,6 +5,7 @@ use super::causes;
 use super::data::{PageAwait, PageData, PageGate, PageInput, PageRun, PageStep, PageText, PageValue};
 use super::details::{Details, KnownDetails, Shown, lines, number};
 use super::moments::Moments;
+use super::rail::Rail;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::visible;
 use crate::engine::Run;
@@ -118,6 +119,9 @@ impl PageData {
             causes,
             details: details.json(&redactor),
             cut,
+            rail: Rail::of(graph),
+            past: Vec::new(),
+            changed: None,
             graph: history.graph.clone(),
             document: history.header().document.text.clone(),
             stats,
@@ -151,7 +155,8 @@ fn several(number: u64, what: &str) -> String {
     format!("{} {}", count(number), words::by_count(number, what, &format!("{what}s")))
 }
 
-fn figures(history: &History) -> anyhow::Result<(stats::Stats, Vec<stats::Verdict>)> {
+/// The statistics of a run, and whether they are as its document expects.
+pub fn figures(history: &History) -> anyhow::Result<(stats::Stats, Vec<stats::Verdict>)> {
     let graph = &history.graph;
     let mut entries = Entries::new(graph);
     let mut live = Live::new(graph, vec![Dimension::Phase]);

@@ -2,8 +2,10 @@
 //! are by column, so that runs of many items stay small. Items go by their number of admission; -1 is the run itself,
 //! where steps run once after all items.
 
+use super::past::PastRun;
+use super::rail::Rail;
 use crate::graph::Graph;
-use crate::history::{Counts, State};
+use crate::history::{Counts, History, State};
 use crate::stats::{Stats, Verdict};
 use crate::value::Value;
 use serde::Serialize;
@@ -27,6 +29,13 @@ pub struct PageData {
     pub details: BTreeMap<i64, Value>,
     /// What was left out because the page would be too large.
     pub cut: Vec<String>,
+    pub rail: Rail,
+    /// Earlier runs of the same document, the oldest first.
+    #[serde(skip)]
+    pub past: Vec<PastRun>,
+    /// What was changed since the last run without a failure.
+    #[serde(skip)]
+    pub changed: Option<String>,
     #[serde(skip)]
     pub graph: Arc<Graph>,
     #[serde(skip)]
@@ -35,6 +44,24 @@ pub struct PageData {
     pub stats: Stats,
     #[serde(skip)]
     pub verdicts: Vec<Verdict>,
+}
+
+impl PageData {
+    /// Adds earlier runs of the same document, the oldest first.
+    pub fn compare(&mut self, history: &History, past: Vec<PastRun>) {
+        self.changed = past.iter().rev().find(|run| run.good).map(|run| {
+            let changed = run.changed(history);
+            match changed.len() {
+                0 => format!("no step was changed since {}, the last run without a failure", run.name),
+                _ => format!(
+                    "changed since {}, the last run without a failure: {}",
+                    run.name,
+                    changed.join(", ")
+                ),
+            }
+        });
+        self.past = past;
+    }
 }
 
 /// The run as a whole.

@@ -2,12 +2,14 @@
 
 use super::data::PageData;
 use super::document::{Section, sections};
+use super::figures;
 use super::glyphs::{glyph, shapes};
 use super::margin::{Margins, statuses};
 use super::needs;
+use crate::graph::StepId;
 use crate::history::State;
 use crate::value::words;
-use crate::view::{count, milliseconds, outcome};
+use crate::view::{self, count, milliseconds, outcome};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -20,6 +22,8 @@ const SCRIPT: &str = concat!(
     include_str!("script/items.js"),
     include_str!("script/drawer.js"),
     include_str!("script/timeline.js"),
+    include_str!("script/rail.js"),
+    include_str!("script/live.js"),
     include_str!("script/keys.js"),
 );
 
@@ -85,7 +89,7 @@ pub fn render(data: &PageData, mode: &PageMode) -> anyhow::Result<String> {
             body {
                 a.skip href="#_doc" { "Skip to the document" }
                 (shapes())
-                (header(data, icon, word))
+                (header(data, icon, word, api.is_some()))
                 main id="_main" {
                     (needs::band(data, api.is_some()))
                     (needs::failures(data, api.is_some()))
@@ -93,8 +97,9 @@ pub fn render(data: &PageData, mode: &PageMode) -> anyhow::Result<String> {
                     @for cut in &data.cut { p.note { (cut) } }
                     section.strip id="_strip" aria-label="Items" hidden {}
                     (document(data))
+                    (graph(data))
                     section.view id="_timeline" aria-labelledby="_timeline-title" hidden {}
-                    section.view id="_figures" aria-labelledby="_figures-title" hidden {}
+                    section.view id="_figures" aria-labelledby="_figures-title" { (figures::table(data)) }
                 }
                 aside id="_drawer" aria-label="Details" hidden {}
                 footer id="_time" hidden {}
@@ -138,7 +143,7 @@ fn favicon(icon: &str, waits: bool) -> String {
     )
 }
 
-fn header(data: &PageData, icon: &str, word: &str) -> Markup {
+fn header(data: &PageData, icon: &str, word: &str, served: bool) -> Markup {
     let run = &data.run;
     let stats = &data.stats.run;
     let wall = stats.wall_ms.map_or(run.end as f64, |wall| wall.0);
@@ -161,13 +166,40 @@ fn header(data: &PageData, icon: &str, word: &str) -> Markup {
             div.title { span class={ "verdict v-" (icon) } { (glyph(icon)) " " (word) } " " h1 { (run.workflow) } " " span.mono.dim title=(run.id) { (run.name) } }
             p { (items) span id="_counts" { (outcome(&run.counts)) } }
             p.dim id="_facts" { (facts.join(" · ")) }
+            @if served && run.status == State::Paused { (act("resume", "Resume")) }
+            @if served && matches!(run.status, State::Running | State::Paused | State::Waiting) { (act("cancel", "Cancel")) }
             nav aria-label="Views" {
                 a href="#view=document" data-view="document" aria-current="page" { "Document" }
+                a href="#view=graph" data-view="graph" { "Graph" }
                 a href="#view=timeline" data-view="timeline" { "Timeline" }
                 a href="#view=figures" data-view="figures" { "Figures" }
             }
         }
     }
+}
+
+/// The steps as a drawing, each with its median time.
+fn graph(data: &PageData) -> Markup {
+    let note = |id: StepId| {
+        let phase = &data.graph.step(id).phase;
+        let mut groups = data.stats.groups.iter().filter(|group| !group.nested);
+        let group = groups.find(|group| group.phase().is_some_and(|known| **known == **phase))?;
+        group.p50_ms.map(|time| milliseconds(time.0))
+    };
+    html! {
+        section.view id="_graph" aria-labelledby="_graph-title" {
+            h2 id="_graph-title" { "Graph" }
+            @match view::graph::drawing(&data.graph, false, note) {
+                Some(drawing) => div.wide tabindex="0" role="group" aria-label="Graph of the steps" { (PreEscaped(drawing)) },
+                None => p.dim { "The graph has too many steps for a drawing." },
+            }
+        }
+    }
+}
+
+/// A button that asks the server for something.
+fn act(what: &str, word: &str) -> Markup {
+    html! { form.act data-act=(what) { button type="submit" { (word) } " " span.said role="status" {} } }
 }
 
 fn document(data: &PageData) -> Markup {

@@ -10,14 +10,21 @@ mod data;
 mod details;
 mod document;
 mod expects;
+mod figures;
 mod glyphs;
 mod html;
 mod margin;
 mod moments;
 mod needs;
+mod past;
+mod rail;
+mod summary;
 
 pub use data::{
     PageAttempts, PageAwait, PageCause, PageData, PageEnds, PageGate, PageInput, PageItems, PageRun,
     PageStep, PageText, PageValue, PageWaits,
 };
 pub use html::{PageMode, json, policy, render};
+pub use past::PastRun;
+pub use rail::{Rail, RailEdge};
+pub use summary::{github, junit, markdown};

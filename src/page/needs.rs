@@ -114,6 +114,7 @@ pub fn failures(data: &PageData, served: bool) -> Markup {
     html! {
         section.fails id="_fails" aria-labelledby="_fails-title" {
             h2 id="_fails-title" { (glyph("bad")) " " (many) }
+            @if let Some(changed) = &data.changed { p.dim { (changed) } }
             @for (index, cause) in data.causes.iter().enumerate() { (of_cause(data, cause, index)) }
             @if served {
                 form.act data-act="retry" { button type="submit" { "Retry failed items" } span.said role="status" {} }

@@ -15,6 +15,6 @@ pub mod table;
 pub mod text;
 
 pub use executions::{Executions, execution};
-pub use measure::{bytes, count, milliseconds, outcome};
+pub use measure::{bytes, count, milliseconds, outcome, percent};
 pub use presentable::presentable;
 pub use stages::stages;

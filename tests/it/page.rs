@@ -284,3 +284,92 @@ fn the_report_of_an_empty_run_and_of_steps_for_all_items() {
     assert_eq!(items.iter().filter(|item| **item == -1).count(), 1);
     assert_eq!(data["details"]["-1"]["attempts"][0]["outputs"][0]["text"], "7");
 }
+
+#[test]
+fn the_figures_are_those_of_stats_and_of_earlier_runs() {
+    let place = parcels();
+    let first = page(&place);
+    assert!(!first.contains("p95 of the last runs"));
+    let figures = text(&first, "id=\"_figures\"", "</section>");
+    assert!(figures.contains("Weigh 5 0 100 %"), "{figures}");
+    assert!(figures.contains("Ship 5 3 40 %"), "{figures}");
+    assert!(figures.contains("errors &lt; 50% 0 %"), "{figures}");
+    place.write("items.jsonl", "{\"id\": \"p1\", \"parcel\": \"vase\"}\n");
+    assert_eq!(place.run("--key id --quiet").exit, Some(0));
+    let good = place.orderflow("runs --format json").out;
+    let good: Value = serde_json::from_str(&good).unwrap();
+    let good = good[0]["name"].as_str().unwrap().to_owned();
+    place.write("items.jsonl", ITEMS);
+    let changed = place.read("flow.md").replace("heavy*) echo", "heavy*) true; echo");
+    place.write("flow.md", &changed);
+    assert_eq!(place.run("--key id --quiet").exit, Some(0));
+    let now = page(&place);
+    assert!(now.contains("p95 of the last runs"));
+    assert!(now.contains("p95 of 3 runs, from "), "{}", text(&now, "id=\"_figures\"", "</section>"));
+    let fails = text(&now, "<section class=\"fails\"", "</section>");
+    let said = format!("changed since {good}, the last run without a failure: Ship");
+    assert!(fails.contains(&said), "{fails}");
+}
+
+#[test]
+fn a_pull_request_gets_the_verdict_first_and_pings_no_one() {
+    let place = parcels();
+    let said = place.orderflow("report last --format markdown");
+    assert_eq!((said.exit, said.err.as_str()), (Some(0), ""), "{said:?}");
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(lines[0], "## ✅ `Parcels & more`: done");
+    assert!(lines[2].starts_with("5 items · 2 succeeded, 3 compensated · "), "{}", lines[2]);
+    assert_eq!(
+        &lines[4..10],
+        [
+            "### 3 items failed",
+            "",
+            "| items | step | cause | keys |",
+            "| ---: | --- | --- | --- |",
+            "| 2 | `Ship` | `exited with 65 (bad input): no carrier takes 11 grams` | `p2` `p3` |",
+            "| 1 | `Ship` | `exited with 69: it is lost` | `p4` |",
+        ]
+    );
+    assert!(said.out.contains("<details><summary>Figures</summary>\n\n| step | count |"), "{}", said.out);
+    assert!(said.out.contains("```mermaid\nflowchart TD\n"));
+    assert!(said.out.contains("    class s0 ok\n"), "{}", said.out);
+    assert!(said.out.contains("    class s1 bad\n"));
+    assert!(said.out.contains("    class s2 comp\n"));
+    // Outside of code, there is neither a mention nor an element but those that fold.
+    let events = pulldown_cmark::Parser::new_ext(&said.out, pulldown_cmark::Options::ENABLE_TABLES);
+    for event in events {
+        match event {
+            pulldown_cmark::Event::Html(html) => {
+                let known = [
+                    "<details><summary>Figures</summary>\n",
+                    "<details><summary>Steps</summary>\n",
+                    "</details>\n",
+                ];
+                assert!(known.contains(&&*html), "{html}");
+            }
+            pulldown_cmark::Event::InlineHtml(html) => panic!("{html}"),
+            _ => {}
+        }
+    }
+    let github = place.orderflow("report last --format github").out;
+    let line = 1 + place.read("flow.md").lines().position(|line| line == "## Ship").unwrap();
+    let first = format!(
+        "::error file=flow.md,line={line},title=Ship failed for 2 items::exited with 65 (bad input): no carrier takes 11 grams (p2, p3)"
+    );
+    assert_eq!(github.lines().next(), Some(&*first));
+    assert_eq!(github.lines().count(), 2);
+    let junit = place.orderflow("report last --format junit").out;
+    assert!(
+        junit.contains(
+            "<testsuite name=\"Parcels &amp; more\" tests=\"6\" skipped=\"0\" errors=\"0\" failures=\"3\">"
+        ),
+        "{junit}"
+    );
+    assert!(
+        junit.contains(
+            "<failure message=\"Ship: exited with 69: it is lost\" type=\"failed\">it is lost</failure>"
+        ),
+        "{junit}"
+    );
+    assert!(junit.contains("<testcase name=\"Weigh: errors &lt; 50%\" classname=\"flow.md\"/>"), "{junit}");
+}

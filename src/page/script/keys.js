@@ -3,7 +3,7 @@
 let before = {};
 function draw() {
   const t = moment();
-  if (!["timeline", "figures"].includes(S.view)) S.view = null;
+  if (!["graph", "timeline", "figures"].includes(S.view)) S.view = null;
   body.dataset.view = S.view || "document";
   const item = itemOf(S.item), state = fold(t);
   drawHeader(t, state);
@@ -13,7 +13,7 @@ function draw() {
   drawTimeline(item, t, state);
   drawTime(t);
   cover();
-  document.dispatchEvent(new CustomEvent("drawn", { detail: { item, t } }));
+  drawRail();
   for (const gate of document.querySelectorAll("[data-gate]")) {
     const own = new URLSearchParams(gate.dataset.gate), here = own.get("gate") === S.gate && own.get("item") === S.item;
     gate.classList.toggle("here", here);
@@ -31,7 +31,7 @@ const inView = node => { const box = node.getBoundingClientRect(); return box.to
 
 // Keys.
 function help() {
-  const keys = [["j k", "next and previous step"], ["f", "next failure"], ["/", "find an item"], ["← →", "move among items or tabs"], ["Enter", "choose"], ["Esc", "close, then all items"], ["d t g", "document, timeline, figures"], ["?", "these keys"]];
+  const keys = [["j k", "next and previous step"], ["f", "next failure"], ["/", "find an item"], ["← →", "move among items or tabs"], ["Enter", "choose"], ["Esc", "close, then all items"], ["d r t g", "document, graph, timeline, figures"], ["?", "these keys"]];
   const box = el("dialog", { "aria-labelledby": "_keys" }, el("h2", { id: "_keys" }, "Keys"), el("dl", {}, keys.map(([key, text]) => [el("dt", {}, key.split(" ").map((one, i) => [i ? " " : "", el("kbd", {}, one)])), el("dd", {}, text)])), el("p", {}, el("button", { type: "button", onclick: () => box.close() }, "Close")));
   box.addEventListener("close", () => box.remove());
   body.append(box);
@@ -60,11 +60,13 @@ document.addEventListener("keydown", event => {
     return;
   }
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const act = { j: () => walk(1), k: () => walk(-1), f: nextFailure, "?": help, d: () => go({ view: null }), t: () => go({ view: "timeline" }), g: () => go({ view: "figures" }),
+  const act = { j: () => walk(1), k: () => walk(-1), f: nextFailure, "?": help, d: () => go({ view: null }), r: () => go({ view: "graph" }), t: () => go({ view: "timeline" }), g: () => go({ view: "figures" }),
     "/": () => buildStrip.search && (S.view === "figures" && go({ view: null }), buildStrip.search.focus()) }[event.key];
   if (act) { event.preventDefault(); act(); }
 });
 document.addEventListener("click", event => {
+  const node = event.target.closest("[data-node]");
+  if (node) return go({ step: D.steps[+node.dataset.node].phase, tab: null });
   const anchor = event.target.closest("a[href^='#']");
   if (!anchor || event.defaultPrevented) return;
   const href = anchor.getAttribute("href").slice(1);
@@ -96,4 +98,7 @@ readHash();
 buildStrip();
 buildTime();
 draw();
+for (const fold of document.querySelectorAll(".doc details")) fold.addEventListener("toggle", () => drawRail());
+if (document.fonts) document.fonts.ready.then(() => drawRail());
+if (api) enable();
 })();

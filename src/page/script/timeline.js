@@ -6,7 +6,9 @@ function criticalPath(item, t) {
   while (last !== undefined && !path.has(D.ends.step[last])) {
     path.add(D.ends.step[last]);
     const needs = D.steps[D.ends.step[last]].needs, began = D.ends.at[last] - Math.max(0, D.ends.took[last]);
-    last = ends.filter(i => needs.includes(D.ends.step[i]) && D.ends.at[i] <= began + 2).reduce((a, b) => a === undefined || D.ends.at[b] > D.ends.at[a] ? b : a, undefined);
+    const before = ends.filter(i => D.ends.at[i] <= began + 2 && !path.has(D.ends.step[i])), needed = before.filter(i => needs.includes(D.ends.step[i]));
+    // What compensates or handles a failure waits for all that was before.
+    last = (needs.length ? needed : before).reduce((a, b) => a === undefined || D.ends.at[b] > D.ends.at[a] ? b : a, undefined);
   }
   return path;
 }
@@ -101,8 +103,7 @@ function buildTime() {
   const bar = $("_time");
   if (!D.run.end) return;
   bar.hidden = false;
-  const step = Math.max(1, Math.round(D.run.end / 240));
-  const range = el("input", { type: "range", min: 0, max: Math.ceil(D.run.end / step) * step, step, "aria-label": "Moment of the run", oninput: event => { stop(); go({ t: +event.target.value >= D.run.end ? null : event.target.value }, true); } });
+  const range = el("input", { type: "range", min: 0, "aria-label": "Moment of the run", oninput: event => { stop(); go({ t: +event.target.value >= D.run.end ? null : event.target.value }, true); } });
   const play = el("button", { type: "button", onclick: () => playing ? stop() : start() }, "▶ Play");
   const stop = () => { if (playing) cancelAnimationFrame(playing); playing = null; play.textContent = "▶ Play"; };
   const start = () => {
@@ -117,6 +118,12 @@ function buildTime() {
     playing = requestAnimationFrame(tick);
   };
   bar.replaceChildren(play, range, el("span", { class: "at" }), el("span", { class: "ev dim" }), el("button", { type: "button", class: "end", onclick: () => { stop(); go({ t: null }); } }, D.run.live ? "Now" : "End"), el("button", { type: "button", "aria-label": "Keys", onclick: help }, "?"));
+  buildTime.fit = () => {
+    const step = Math.max(1, Math.round(D.run.end / 240));
+    range.step = step;
+    range.max = Math.ceil(D.run.end / step) * step;
+  };
+  buildTime.fit();
   Object.assign(buildTime, { range, at: bar.querySelector(".at"), ev: bar.querySelector(".ev"), end: bar.querySelector(".end") });
 }
 function drawTime(t) {
@@ -128,19 +135,48 @@ function drawTime(t) {
   buildTime.ev.textContent = t === Infinity ? many(D.run.events, "event") : "";
   buildTime.end.disabled = t === Infinity;
 }
-let countsText = null;
+let countsText = null, verdict = null;
 function drawHeader(t, state) {
-  const counts = $("_counts");
-  if (countsText === null) countsText = counts.textContent;
-  counts.classList.toggle("past", t !== Infinity);
-  if (t === Infinity) counts.textContent = countsText;
-  else {
+  const counts = $("_counts"), sign = document.querySelector(".verdict"), past = t !== Infinity;
+  if (countsText === null) [countsText, verdict] = [counts.textContent, [sign.className, [...sign.childNodes]]];
+  $("_facts").hidden = past;
+  body.classList.toggle("past", past);
+  if (!past) {
+    counts.textContent = countsText;
+    sign.className = verdict[0];
+    sign.replaceChildren(...verdict[1]);
+  } else {
     const sums = new Array(8).fill(0);
     for (let i = 0; i < N; i++) sums[state[i]]++;
-    counts.textContent = "at " + ms(t) + ": " + ([1, 2, 4, 5, 3, 0, 6, 7].filter(s => sums[s]).map(s => num(sums[s]) + " " + ITEM[s]).join(", ") || "nothing began");
+    counts.textContent = [1, 2, 4, 5, 3, 0, 6, 7].filter(s => sums[s]).map(s => num(sums[s]) + " " + ITEM[s]).join(", ") || "nothing began";
+    sign.className = "verdict v-run";
+    sign.replaceChildren(glyph("run"), " at " + ms(t));
   }
+  drawBands(t, state);
   for (const one of document.querySelectorAll("[data-view]")) if (one !== body) {
     if (one.dataset.view === body.dataset.view) one.setAttribute("aria-current", "page"); else one.removeAttribute("aria-current");
   }
 }
 
+// Failures as they were, and who was waited for.
+function drawBands(t, state) {
+  const past = t !== Infinity, counts = new Map();
+  for (let i = 0; i < N; i++) if ([2, 4, 5].includes(state[i])) counts.set(D.items.cause[i], (counts.get(D.items.cause[i]) || 0) + 1);
+  document.querySelectorAll("#_fails .cause").forEach((box, i) => {
+    const times = box.querySelector(".times"), now = past ? counts.get(i) || 0 : D.causes[i].count;
+    box.hidden = !now;
+    if (times) times.textContent = num(now) + " ×";
+  });
+  const fails = $("_fails"), failed = [...counts.values()].reduce((a, b) => a + b, 0);
+  if (fails) {
+    fails.hidden = past && !failed;
+    const title = $("_fails-title");
+    if (!title.dataset.text) title.dataset.text = title.lastChild.textContent;
+    title.lastChild.textContent = past ? " " + many(failed, "item") + " had failed" : title.dataset.text;
+  }
+  const needs = $("_needs"), old = $("_waited");
+  if (needs) needs.hidden = past;
+  if (old) old.remove();
+  const open = past ? D.gates.filter(gate => gate.at <= t && (gate.ended === null || gate.ended > t)) : [];
+  if (open.length) $("_main").prepend(el("section", { class: "needs", id: "_waited", "aria-label": "Who was waited for" }, el("p", {}, glyph("person"), " " + many(open.length, "item") + " waited for a person: " + open.slice(0, 5).map(gate => gate.title + (D.run.single ? "" : " (" + gate.key + ")")).join(", "))));
+}

@@ -3,11 +3,13 @@
 mod json;
 mod mermaid;
 mod sequence;
+mod svg;
 mod text;
 
 pub use json::json;
 pub use mermaid::mermaid;
 pub use sequence::SequenceDiagram;
+pub use svg::{drawing, svg};
 pub use text::text;
 
 use crate::diag::render::visible;

@@ -58,7 +58,7 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 }
 
 /// A text as code, even with backticks in it.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let text = visible(text).replace('\t', " ");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let ticks = "`".repeat(longest + 1);

@@ -6,6 +6,7 @@ mod grid;
 mod markdown;
 
 pub use facts::{decided, missing};
+pub use markdown::code;
 
 use super::table::figures;
 use crate::diag::render::visible;

@@ -87,7 +87,8 @@ assert.deepEqual([await margin(0), await margin(1), await margin(2)], whole);
 // The slider moves the whole page.
 await page.focus("#_time input");
 await page.keyboard.press("Home");
-assert.match(await text(page, "#_counts"), /^at 0 ms: /);
+assert.equal(await text(page, ".verdict"), "at 0 ms");
+assert.equal(await page.$eval("#_fails", node => node.hidden), true);
 assert.match(await margin(2), /not reached yet/);
 await page.evaluate(() => { const ends = JSON.parse(document.getElementById("_data").textContent).ends; location.hash = "#t=" + ends.at[ends.step.indexOf(1)]; });
 await page.waitForFunction(() => document.querySelector('[data-margin="1"]').innerText.includes("succeeded"));
@@ -95,6 +96,22 @@ assert.match(await margin(1), /^1 succeeded/);
 await page.focus("#_time input");
 await page.keyboard.press("End");
 assert.deepEqual([await margin(0), await margin(1), await margin(2)], whole);
+
+assert.equal(await text(page, ".verdict"), "done with failures");
+assert.match(await text(page, "#_fails"), /^3 items failed, 2 causes 2 × Ship /);
+
+// The rail joins the headings, and the figures have a plot a step.
+assert.ok((await page.$$(".lines path.taken")).length >= 1);
+assert.equal((await page.$$(".lines use")).length, 3);
+await page.keyboard.press("g");
+assert.equal((await page.$$("#_figures tbody tr")).length, 3);
+assert.ok((await page.$$("#_figures svg.plot")).length >= 2);
+await accessible(page, "figures");
+await page.keyboard.press("r");
+assert.deepEqual(await page.$$eval("#_graph [data-node]", nodes => nodes.map(node => node.getAttribute("class").match(/s-\w+/)[0])), ["s-ok", "s-bad", "s-comp"]);
+await accessible(page, "graph");
+await page.keyboard.press("g");
+await readable(page, "figures");
 
 // The timeline: a row an item, then a row a step.
 await page.keyboard.press("t");
