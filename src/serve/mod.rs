@@ -4,6 +4,7 @@
 mod access;
 mod body;
 mod feed;
+mod metrics;
 mod pages;
 mod reply;
 mod routes;
@@ -25,6 +26,7 @@ use feed::Feeds;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use metrics::Metrics;
 use reply::{failed, guarded};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -65,6 +67,7 @@ struct Reads {
     rules: AccessRules,
     permits: Arc<Semaphore>,
     feeds: Feeds,
+    metrics: Metrics,
 }
 
 impl HttpServer {
@@ -77,6 +80,7 @@ impl HttpServer {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let reads = Reads {
             feeds: Feeds::default(),
+            metrics: Metrics::default(),
             service: self.service,
             rules: self.rules,
             permits: Semaphore::new(READING).into(),

@@ -20,9 +20,15 @@ use serde::Deserialize;
 use std::convert::Infallible;
 use std::io::Read;
 
+/// The description of all addresses but the pages.
+const DESCRIPTION: &str = include_str!("openapi.json");
+
 /// How many items an answer has unless the request says otherwise, and the most of them.
 const ITEMS: usize = 1000;
 const MOST_ITEMS: usize = 10_000;
+
+/// The largest number of a list or an event: above it, some readers of JSON lose digits.
+const LARGEST_NUMBER: u64 = 1 << 53;
 
 /// The largest file that is sent.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -70,6 +76,8 @@ pub fn router() -> Router<State> {
     Router::new()
         .route("/", get(list))
         .route("/runs/{run}", get(page))
+        .route("/metrics", get(metrics))
+        .route("/api/openapi.json", get(description))
         .route("/api/runs", get(runs).post(start))
         .route("/api/runs/{run}", get(run))
         .route("/api/runs/{run}/items", get(items))
@@ -115,6 +123,19 @@ async fn page(Shared(state): Shared<State>, Path(run): Path<String>) -> Response
         Ok((html, policy)) => pages::page(html, &policy),
         Err(refusal) => refused(&refusal),
     }
+}
+
+/// The text form of Prometheus.
+async fn metrics(Shared(state): Shared<State>) -> Response {
+    let all = state.clone();
+    match ask(state, move |service| Ok(all.0.metrics.text(&service.homes()?))).await {
+        Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn description() -> Response {
+    ([(CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
 }
 
 async fn runs(Shared(state): Shared<State>) -> Response {
@@ -316,7 +337,7 @@ fn followed(query: Option<&str>, headers: &HeaderMap) -> Result<(u64, bool), Ref
     let (mut sent, mut ends) = (0, false);
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match (&*name, &*value, value.parse::<u64>()) {
-            ("after", _, Ok(number)) => sent = number,
+            ("after", _, Ok(number)) if number <= LARGEST_NUMBER => sent = number,
             ("follow", "true", _) => ends = false,
             ("follow", "false", _) => ends = true,
             _ => return Err(unknown_parameter(&name, &value)),
@@ -325,7 +346,7 @@ fn followed(query: Option<&str>, headers: &HeaderMap) -> Result<(u64, bool), Ref
     if let Some(last) = headers.get("last-event-id") {
         let number = last.to_str().ok().and_then(|last| last.parse::<u64>().ok());
         let wrong = || Refusal::new(RefusalKind::Malformed, "Last-Event-ID is not the number of an event");
-        sent = number.ok_or_else(wrong)?;
+        sent = number.filter(|number| *number <= LARGEST_NUMBER).ok_or_else(wrong)?;
     }
     Ok((sent, ends))
 }
@@ -334,7 +355,7 @@ fn list_part(query: Option<&str>) -> Result<ListPart, Refusal> {
     let mut part = ListPart { offset: 0, limit: ITEMS };
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match (&*name, value.parse::<usize>().ok()) {
-            ("offset", Some(offset)) => part.offset = offset,
+            ("offset", Some(offset)) if offset as u64 <= LARGEST_NUMBER => part.offset = offset,
             ("limit", Some(limit)) if (1..=MOST_ITEMS).contains(&limit) => part.limit = limit,
             _ => return Err(unknown_parameter(&name, &value)),
         }

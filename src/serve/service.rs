@@ -85,6 +85,11 @@ pub struct StartRequest {
 
 /// What answers: the runs of a folder. All but `act` and `start` block.
 pub trait RunService: Send + Sync + 'static {
+    /// The folders of all runs.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn homes(&self) -> Result<Vec<PathBuf>, Refusal>;
     /// The folder of a run.
     ///
     /// # Errors

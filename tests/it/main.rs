@@ -91,6 +91,7 @@ mod secret_values;
 mod secrets;
 mod sequence;
 mod serve;
+mod serve_described;
 mod serve_events;
 mod serve_hostile;
 mod services;

@@ -34,6 +34,8 @@ fn addresses(run: &str) -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("GET", "/".to_owned()),
         ("GET", format!("/runs/{run}")),
+        ("GET", "/metrics".to_owned()),
+        ("GET", "/api/openapi.json".to_owned()),
         ("GET", "/api/runs".to_owned()),
         ("POST", "/api/runs".to_owned()),
     ];
@@ -113,7 +115,7 @@ fn all_answers_forbid_a_browser_everything() {
         if is_page {
             assert!(header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
             assert_eq!(header("content-type"), "text/html; charset=utf-8", "{path}");
-        } else if !path.contains("/files/") && !path.contains("/events") {
+        } else if !path.contains("/files/") && !path.contains("/events") && path != "/metrics" {
             assert_eq!(header("content-type"), "application/json", "{method} {path}: {answer:?}");
         }
     }
@@ -228,6 +230,7 @@ fn no_answer_has_a_secret() {
     let server = Serving::start(place.command("serve"));
     for path in [
         "/",
+        "/metrics",
         "/runs/last",
         "/api/runs",
         "/api/runs/last",

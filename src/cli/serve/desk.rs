@@ -129,6 +129,10 @@ impl FolderDesk {
 }
 
 impl RunService for FolderDesk {
+    fn homes(&self) -> Result<Vec<PathBuf>, Refusal> {
+        find::all().map_err(|error| refusal(&error))
+    }
+
     fn home(&self, run: &str) -> Result<PathBuf, Refusal> {
         home(run)
     }
