@@ -210,11 +210,11 @@ mod tests {
     #[test]
     fn every_step_is_a_box_and_every_need_a_line() {
         let drawn = svg(&graph(
-            "# A & \"B\"\n\n## One <b>\nx → a\n\n## Two !\na → b\n\n## Three [after:: One <b>]\nb, a → c\n",
+            "# A & \"B\"\n\n## Cut & Dry\nx → a\n\n## Two !\na → b\n\n## Three [after:: Cut & Dry]\nb, a → c\n",
         ));
         assert_eq!(drawn.matches("data-node=").count(), 3);
         assert_eq!(drawn.matches("data-from=").count(), 2, "{drawn}");
-        assert!(drawn.contains(">One &lt;b&gt;</text>") && drawn.contains("n critical"), "{drawn}");
+        assert!(drawn.contains(">Cut &amp; Dry</text>") && drawn.contains("n critical"), "{drawn}");
         assert!(drawn.contains("aria-label=\"Steps of A &amp; &quot;B&quot;\""), "{drawn}");
     }
 
@@ -233,12 +233,12 @@ mod tests {
                 takes.sort();
                 takes.dedup();
                 takes.push("x".to_owned());
-                let _ = write!(document, "## S{step}\n{} → v{step}\n\n", takes.join(", "));
+                let _ = write!(document, "## S{step}\n{} → v{step}::Integer\n\n", takes.join(", "));
             }
             let drawn = svg(&graph(&document));
             assert_eq!(drawn.matches("data-node=").count() as u64, steps);
         }
-        let many: String = (0..300).map(|step| format!("## S{step}\nx → v{step}\n\n")).collect();
+        let many: String = (0..300).map(|step| format!("## S{step}\nx → v{step}::Integer\n\n")).collect();
         assert!(svg(&graph(&format!("# G\n\n{many}"))).contains("too many steps"));
     }
 }
