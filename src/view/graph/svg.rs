@@ -74,7 +74,8 @@ fn drawn(
     let mut body = String::new();
     for (from, to, class) in edges {
         let Some(edge) = plan.edge(&from.0.to_string(), &to.0.to_string(), None) else { continue };
-        let points: Vec<(f64, f64)> = edge.points.iter().map(|point| (point.x, point.y)).collect();
+        let mut points: Vec<(f64, f64)> = edge.points.iter().map(|point| (point.x, point.y)).collect();
+        attach(&mut points, plan, *from, *to);
         points.iter().for_each(|(x, y)| (wide, high) = (wide.max(*x), high.max(*y)));
         let _ = writeln!(
             body,
@@ -163,32 +164,41 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// A smooth line through points.
-fn curve(points: &[(f64, f64)]) -> String {
-    let Some(((x, y), rest)) = points.split_first() else { return String::new() };
-    let mut path = format!("M{x:.1} {y:.1}");
-    for pair in rest.windows(2) {
-        let ((cx, cy), (nx, ny)) = (pair[0], pair[1]);
-        let _ = write!(path, "Q{cx:.1} {cy:.1} {:.1} {:.1}", (cx + nx) / 2.0, (cy + ny) / 2.0);
+/// Lets a line leave a box at the middle of its lower side and reach the other at the middle of its upper one, so that
+/// it crosses no box beside them.
+fn attach(points: &mut [(f64, f64)], plan: &Layout<NodeLabel, EdgeLabel>, from: StepId, to: StepId) {
+    let side = |id: StepId, sign: f64| {
+        let node = plan.node(&id.0.to_string())?;
+        Some((node.x?, node.y? + sign * node.height / 2.0))
+    };
+    let down = matches!(points, [first, .., last] if first.1 <= last.1);
+    let sign = if down { 1.0 } else { -1.0 };
+    let ends = side(from, sign).zip(side(to, -sign));
+    if let ([first, .., last], Some((begin, end))) = (points, ends) {
+        (*first, *last) = (begin, end);
     }
-    if let Some((x, y)) = rest.last() {
-        let _ = write!(path, "L{x:.1} {y:.1}");
+}
+
+/// A line through points that is vertical at each of them.
+fn curve(points: &[(f64, f64)]) -> String {
+    let Some((x, y)) = points.first() else { return String::new() };
+    let mut path = format!("M{x:.1} {y:.1}");
+    for pair in points.windows(2) {
+        let ((x, y), (nx, ny)) = (pair[0], pair[1]);
+        let middle = (y + ny) / 2.0;
+        let _ = write!(path, "C{x:.1} {middle:.1} {nx:.1} {middle:.1} {nx:.1} {ny:.1}");
     }
     path
 }
 
 /// The head of an arrow at the end of a line.
 fn head(points: &[(f64, f64)]) -> String {
-    let [.., (fx, fy), (x, y)] = points else { return String::new() };
-    let (dx, dy) = (x - fx, y - fy);
-    let long = dx.hypot(dy).max(0.01);
-    let (ux, uy) = (dx / long * 7.0, dy / long * 7.0);
+    let [.., (_, before), (x, y)] = points else { return String::new() };
+    let back = if before <= y { y - 7.0 } else { y + 7.0 };
     format!(
-        "<path class=\"head\" d=\"M{x:.1} {y:.1}L{:.1} {:.1}L{:.1} {:.1}Z\"/>\n",
-        x - ux - uy * 0.5,
-        y - uy + ux * 0.5,
-        x - ux + uy * 0.5,
-        y - uy - ux * 0.5
+        "<path class=\"head\" d=\"M{x:.1} {y:.1}L{:.1} {back:.1}L{:.1} {back:.1}Z\"/>\n",
+        x - 3.5,
+        x + 3.5
     )
 }
 
