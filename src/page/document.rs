@@ -74,7 +74,7 @@ pub fn sections(data: &PageData) -> Vec<Section> {
         let inner = match of_spec {
             Some(_) => html! { (title) @if !tail.is_empty() { " " span.tag { (tail) } } },
             None => {
-                let inner = &block.events[1..block.events.len().saturating_sub(1)];
+                let inner = block.events.get(1..block.events.len().saturating_sub(1)).unwrap_or_default();
                 let mut out = String::new();
                 pulldown_cmark::html::push_html(&mut out, safe(inner.iter().cloned()).into_iter());
                 PreEscaped(out)
@@ -280,10 +280,14 @@ fn safe<'a>(events: impl Iterator<Item = Event<'a>>) -> Vec<Event<'a>> {
     let mut out = Vec::new();
     let mut links: Vec<bool> = Vec::new();
     let mut images = 0usize;
+    // A comment comes in lines.
+    let mut in_comment = false;
     for event in events {
         match event {
             Event::Html(text) | Event::InlineHtml(text) => {
-                if !text.trim_start().starts_with("<!--") {
+                if in_comment || text.trim_start().starts_with("<!--") {
+                    in_comment = !text.contains("-->");
+                } else {
                     out.push(Event::Text(visible(text.trim_end_matches('\n')).into()));
                 }
             }

@@ -12,6 +12,9 @@ tolerate: 100%
 ---
 # Parcels & <b>more</b>
 
+<!-- a comment
+of two lines -->
+
 Takes parcels to their *carriers*. See [the list](https://example.com/list), [not this](javascript:alert(1)),
 or <script>window.pwned = 1</script> ![a picture](https://example.com/p.png).
 
@@ -167,6 +170,7 @@ fn one_file_says_what_it_may_do_and_makes_no_request() {
     assert_eq!(page.matches("style=").count(), 0);
     assert!(page.contains("<a href=\"https://example.com/list\""));
     assert!(!page.contains("javascript:"));
+    assert!(!page.contains("of two lines"));
     assert!(page.contains("&lt;script&gt;window.pwned = 1&lt;/script&gt;"));
     assert!(page.contains("<span class=\"image\">image: a picture</span>"));
     // Without its data it is small.

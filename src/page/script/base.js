@@ -48,7 +48,7 @@ const many = (n, what) => n === 1 ? "1 " + what : num(n) + " " + what + "s";
 
 // The state of the page is its address.
 const S = {};
-let known, shownKeys = new Map();
+let known;
 function readHash() {
   const hash = location.hash.slice(1);
   const all = new URLSearchParams(hash.includes("=") ? hash : "");
@@ -72,21 +72,23 @@ function index() {
   N = D.items.keys.length;
   keyIndex = new Map(D.items.keys.map((key, i) => [key, i]));
   stepIndex = new Map(D.steps.map((step, i) => [step.phase, i]));
-  known = new Map();
+  known = { attempts: grouped(D.attempts.item), ends: grouped(D.ends.item), waits: grouped(D.waits.item) };
 }
 const itemOf = key => key === null ? null : keyIndex.has(key) ? keyIndex.get(key) : key === "run" || key === ":run" ? -1 : null;
 const keyOf = item => item < 0 ? "run" : D.items.keys[item];
 const moment = () => S.t === null || isNaN(+S.t) || +S.t >= D.run.end ? Infinity : +S.t;
 const over = (ended, t) => ended >= 0 && ended <= t;
 
-function own(item) {
-  if (!known.has(item)) {
-    const pick = list => { const found = []; for (let i = 0; i < list.length; i++) if (list[i] === item) found.push(i); return found; };
-    if (known.size > 50) known.clear();
-    known.set(item, { attempts: pick(D.attempts.item), ends: pick(D.ends.item), waits: pick(D.waits.item) });
-  }
-  return known.get(item);
+// The places of an item's entries in a table: found at once, since a run may have many.
+function grouped(list) {
+  const starts = new Uint32Array(N + 3);
+  for (const item of list) starts[item + 2]++;
+  for (let i = 1; i < starts.length; i++) starts[i] += starts[i - 1];
+  const places = new Uint32Array(list.length), next = starts.slice();
+  list.forEach((item, at) => { places[next[item + 1]++] = at; });
+  return item => Array.from(places.subarray(starts[item + 1], starts[item + 2]));
 }
+const own = item => ({ attempts: known.attempts(item), ends: known.ends(item), waits: known.waits(item) });
 
 // All items at a moment.
 function fold(t) {
