@@ -43,7 +43,7 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// The page
     #[default]
     Html,
@@ -81,6 +81,34 @@ fn past(history: &History, folder: &Path) -> Vec<PastRun> {
     past
 }
 
+fn text(data: &PageData, format: Format) -> anyhow::Result<String> {
+    Ok(match format {
+        Format::Html => page::render(data, &PageMode::File)?,
+        Format::Markdown => page::markdown(data),
+        Format::Junit => page::junit(data)?,
+        Format::Github => page::github(data),
+    })
+}
+
+fn write(text: &str, format: Format, terminal: &mut Terminal) {
+    match format {
+        Format::Github => terminal.commands(text),
+        Format::Html | Format::Markdown | Format::Junit => terminal.data(text),
+    }
+}
+
+/// Shows a run that has just ended or paused in this process.
+///
+/// # Errors
+/// It is not found, or its journal cannot be read.
+pub(super) fn summarise(run: &str, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let folder = find::one(run)?;
+    let history = History::open(&folder)?;
+    let data = PageData::collect(&history, &find::called(&folder)?, false)?;
+    write(&text(&data, format)?, format, terminal);
+    Ok(())
+}
+
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let folder = find::one(&args.run)?;
     // Before its events are read: a run that ends meanwhile is still shown as running.
@@ -89,22 +117,14 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let document = history.options.folder.join(&history.options.file);
     clashes::refuse(&document, &[("--output", args.output.as_deref())], &[], "nothing was written")?;
     let mut data = PageData::collect(&history, &find::called(&folder)?, held)?;
-    let text = match args.format {
-        Format::Html => {
-            data.compare(&history, past(&history, &folder));
-            page::render(&data, &PageMode::File)?
-        }
-        Format::Markdown => page::markdown(&data),
-        Format::Junit => page::junit(&data)?,
-        Format::Github => page::github(&data),
-    };
+    if args.format == Format::Html {
+        data.compare(&history, past(&history, &folder));
+    }
+    let text = text(&data, args.format)?;
     let output = args.output.or_else(|| (args.format != Format::Html).then(|| PathBuf::from("-")));
     let file = match output {
         Some(file) if stream::is_standard(&file) => {
-            match args.format {
-                Format::Github => terminal.commands(&text),
-                Format::Html | Format::Markdown | Format::Junit => terminal.data(&text),
-            }
+            write(&text, args.format, terminal);
             terminal.finish()?;
             return Ok(Exit::Ok);
         }

@@ -377,3 +377,20 @@ fn a_pull_request_gets_the_verdict_first_and_pings_no_one() {
     );
     assert!(junit.contains("<testcase name=\"Weigh: errors &lt; 50%\" classname=\"flow.md\"/>"), "{junit}");
 }
+
+#[test]
+fn a_run_prints_the_same_summary_at_its_end() {
+    let place = parcels();
+    let document = place.read("flow.md");
+    for format in ["markdown", "junit", "github"] {
+        let said = place.run(&format!("--key id --quiet --format {format}"));
+        assert_eq!(said.exit, Some(0), "{said:?}");
+        assert_eq!(said.out, place.orderflow(&format!("report last --format {format}")).out);
+    }
+    let said = place.run("--key id --quiet --no-journal --format markdown");
+    assert_eq!(said.exit, Some(2), "{said:?}");
+    assert!(said.err.contains("is made from the journal of a run; nothing was run"), "{said:?}");
+    let said = place.run("--key id --session - --format junit");
+    assert!(said.err.contains("--session - and --format junit both write to standard output"), "{said:?}");
+    assert_eq!(place.read("flow.md"), document);
+}

@@ -125,7 +125,7 @@ fn go_on_with(
     RunEnd::clear(&home);
     place(&options, &home)?;
     options.jobs = how.jobs.or(options.jobs);
-    if how.show.format == Format::Json && options.trace_file().is_none() {
+    if how.show.format != Format::Table && options.trace_file().is_none() {
         // Standard output has the statistics then.
         options.session = None;
     }

@@ -57,7 +57,7 @@ pub fn explain(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Res
     let ended = explained.history.ending()?;
     let text = match how.format() {
         Format::Json => visible_json(&serde_json::to_string_pretty(&explained.json()?)?) + "\n",
-        Format::Table => match &ended {
+        Format::Table | Format::Markdown | Format::Junit | Format::Github => match &ended {
             Some(_) => ended_text(&explained.history, &name)? + "\n",
             None => explained.text(&name, terminal.width())?,
         },

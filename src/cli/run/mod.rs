@@ -39,6 +39,7 @@ use crate::history::RunOptions;
 use crate::items;
 use crate::spec::{self, OnItemError, Tolerance};
 use anyhow::Context;
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -211,6 +212,24 @@ enum Format {
     Table,
     /// The statistics as one JSON object
     Json,
+    /// A summary for a pull request or a job, as report --format markdown
+    Markdown,
+    /// One test for each item and each expectation
+    Junit,
+    /// Annotations in a pull request
+    Github,
+}
+
+impl Format {
+    /// The same as a format of reports.
+    fn of_report(self) -> Option<super::report::Format> {
+        match self {
+            Format::Table | Format::Json => None,
+            Format::Markdown => Some(super::report::Format::Markdown),
+            Format::Junit => Some(super::report::Format::Junit),
+            Format::Github => Some(super::report::Format::Github),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -315,8 +334,10 @@ impl Launch {
 
 /// Rejects a path for the trace that the user named if it cannot be written.
 fn check_named(named: &Path, format: Format) -> Result<(), Stop> {
-    if stream::is_standard(named) && format == Format::Json {
-        let message = "--session - and --format json both write to standard output; nothing was run";
+    if stream::is_standard(named) && format != Format::Table {
+        let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let message =
+            format!("--session - and --format {name} both write to standard output; nothing was run");
         return Err(Stop::new(Exit::Usage, message).help("name a file for the trace: --session FILE"));
     }
     stream::target(named).and_then(|target| target.check()).map_err(|error| {
@@ -337,6 +358,12 @@ fn not_alone(why: NotAlone, options: &RunOptions) -> Stop {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    if args.show.format.of_report().is_some() && (args.no_journal || args.replay.is_some()) {
+        let message = "this --format is made from the journal of a run; nothing was run";
+        return Err(Stop::new(Exit::Usage, message)
+            .help("leave out --no-journal and --replay, or write --format json")
+            .into());
+    }
     let exit = match &args.replay {
         Some(session) => {
             replay::refuse_session(&args)?;

@@ -2,6 +2,7 @@
 //! error.
 
 use super::super::exit::{Exit, Stop};
+use super::super::report::summarise;
 use super::super::stream;
 use super::super::terminal::Terminal;
 use super::own;
@@ -128,6 +129,12 @@ pub fn show(
                 report["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
             }
             visible_json(&serde_json::to_string_pretty(&report)?) + "\n"
+        }
+        Format::Markdown | Format::Junit | Format::Github => {
+            return match format.of_report().zip(stored) {
+                Some((format, (id, ..))) => summarise(id, format, terminal),
+                None => Ok(()),
+            };
         }
     };
     terminal.data(&text);
