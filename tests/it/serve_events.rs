@@ -116,6 +116,41 @@ fn events_say_what_happened_without_values_and_resume() {
     assert_eq!(server.get("/api/runs/none/events").status, 404);
 }
 
+/// Events before and after a change of the document are those of the document that the run followed then.
+#[test]
+fn events_of_a_run_with_a_changed_document_are_followed() {
+    let asks = "# Flow\n\n## First [effects:: none]\nname::String -> a::String\n\n```sh run\necho a\n```\n\n\
+                ## Last [effects:: none]\n> [!gate] Go?\n\na -> z::String\n\n```sh run\necho z\n```\n";
+    let place = place(asks, 1);
+    assert_eq!(place.run("--items items.jsonl --quiet").exit, Some(5));
+    let server = Serving::start(place.command("serve"));
+    let mut stream = follow(&server, "", "");
+    let mut count = 0;
+    while let Got::Event(number) = next(&mut stream) {
+        count = number;
+    }
+    let later = "\n## Later [effects:: none]\nz -> b::String\n\n```sh run\necho b\n```\n";
+    place.write("flow.md", &(asks.to_owned() + later));
+    let resumed = place.orderflow("resume last --use-current --trust --quiet");
+    assert_eq!(resumed.exit, Some(5), "{}", resumed.err);
+    assert_eq!(place.orderflow("approve last Last").exit, Some(0));
+    assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
+    let all = events(&server, "");
+    let ended: Vec<&str> = all
+        .iter()
+        .filter(|event| event["change"] == "step.ended")
+        .map(|event| event["step"].as_str().unwrap())
+        .collect();
+    assert_eq!(ended, ["First", "Last", "Later"]);
+    let last = all.last().unwrap()["event"].as_u64().unwrap();
+    while count < last {
+        if let Got::Event(number) = next(&mut stream) {
+            assert_eq!(number, count + 1);
+            count = number;
+        }
+    }
+}
+
 /// It reads nothing until all has happened: its events are no longer in the server's memory.
 #[test]
 fn a_slow_follower_gets_every_event() {
