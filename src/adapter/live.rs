@@ -14,9 +14,16 @@ pub struct LiveWords(Option<Arc<LiveSlot>>);
 
 #[derive(Debug)]
 struct LiveSlot {
-    spoken: Mutex<Spoken>,
+    heard: Mutex<Heard>,
     /// Signals that there are new words.
     news: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    spoken: Spoken,
+    /// The text is words, and not a log.
+    has_words: bool,
 }
 
 /// The end of what an agent has said.
@@ -31,40 +38,63 @@ pub struct Spoken {
 impl LiveWords {
     /// Words of an attempt; new ones are signalled by `news`.
     pub fn new(news: Arc<Notify>) -> Self {
-        LiveWords(Some(Arc::new(LiveSlot { spoken: Mutex::default(), news })))
+        LiveWords(Some(Arc::new(LiveSlot { heard: Mutex::default(), news })))
     }
 
     /// Adds to a text that is still arriving. After a whole message, a new text begins.
     pub fn add(&self, words: &str) {
         let Some(slot) = self.0.as_deref().filter(|_| !words.is_empty()) else { return };
-        let mut spoken = slot.spoken();
-        if !spoken.is_open {
-            *spoken = Spoken { text: String::new(), is_open: true };
-        }
-        spoken.text.push_str(end_of(words));
-        if spoken.text.len() > 2 * STORED {
-            spoken.text = end_of(&spoken.text).to_owned();
-        }
-        drop(spoken);
+        let mut heard = slot.heard();
+        let extends = heard.has_words && heard.spoken.is_open;
+        heard.has_words = true;
+        heard.spoken.add(words, extends);
+        drop(heard);
         slot.news.notify_one();
     }
 
     /// Replaces the words by a whole message.
     pub fn say(&self, message: &str) {
         let Some(slot) = self.0.as_deref() else { return };
-        *slot.spoken() = Spoken { text: end_of(message).to_owned(), is_open: false };
+        let spoken = Spoken { text: end_of(message).to_owned(), is_open: false };
+        *slot.heard() = Heard { spoken, has_words: true };
+        slot.news.notify_one();
+    }
+
+    /// Adds to a log, which is shown until words come.
+    pub fn log(&self, chunk: &[u8]) {
+        let Some(slot) = self.0.as_deref() else { return };
+        let mut heard = slot.heard();
+        if heard.has_words {
+            return;
+        }
+        let chunk = &chunk[chunk.len().saturating_sub(STORED)..];
+        heard.spoken.add(&String::from_utf8_lossy(chunk), true);
+        drop(heard);
         slot.news.notify_one();
     }
 
     /// The words so far.
     pub fn spoken(&self) -> Spoken {
-        self.0.as_deref().map(|slot| slot.spoken().clone()).unwrap_or_default()
+        self.0.as_deref().map(|slot| slot.heard().spoken.clone()).unwrap_or_default()
+    }
+}
+
+impl Spoken {
+    fn add(&mut self, words: &str, extends: bool) {
+        if !extends {
+            self.text.clear();
+        }
+        self.is_open = true;
+        self.text.push_str(end_of(words));
+        if self.text.len() > 2 * STORED {
+            self.text = end_of(&self.text).to_owned();
+        }
     }
 }
 
 impl LiveSlot {
-    fn spoken(&self) -> MutexGuard<'_, Spoken> {
-        self.spoken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,6 +130,18 @@ mod tests {
         assert_eq!(live.spoken().text, "€".repeat(STORED / 3));
         live.add(&"x".repeat(10 * STORED));
         assert_eq!(live.spoken().text, "x".repeat(STORED));
+    }
+
+    #[test]
+    fn a_log_is_shown_until_there_are_words() {
+        let live = LiveWords::new(Arc::default());
+        live.log(b"load");
+        live.log(b"ed\n");
+        assert_eq!(live.spoken(), Spoken { text: "loaded\n".into(), is_open: true });
+        live.add("Dear");
+        live.log(b"warning\n");
+        live.add(" Ada");
+        assert_eq!(live.spoken().text, "Dear Ada");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod fence;
 pub mod http;
 pub mod launch;
 mod live;
+pub mod logs;
 pub mod mcp;
 pub mod model;
 pub mod notify;
@@ -46,6 +47,7 @@ pub mod workfolder;
 pub use adopted::{adopt, bury, shield};
 pub use conversation::{Conversation, Said};
 pub use live::{LiveWords, Spoken};
+pub use logs::{AttemptLog, LogIntake, LogPlace, LogStream};
 pub use program::GRACE;
 pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
 pub use tree::sweep;
@@ -139,6 +141,8 @@ pub struct Call {
     pub live: LiveWords,
     /// Where the agent may ask a person.
     pub questions: Questions,
+    /// Where to report what the attempt logs.
+    pub log: AttemptLog,
     /// Removes the secrets of the item from texts that an adapter stores itself.
     pub redactor: ItemRedactor,
 }

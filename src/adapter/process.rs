@@ -4,7 +4,7 @@
 use super::program::{GRACE, LINGER, LOG, Program, Start, Started, Tail, aside, ended, hear, last_word};
 use super::tree::Tree;
 use super::variables::{self, Variables};
-use super::{Adapter, Call, Ending, Stop, Urgency, contract};
+use super::{Adapter, AttemptLog, Call, Ending, LogStream, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -74,7 +74,7 @@ impl ProgramAgent {
             Err(error) => return Err(self.program.not_started(&error)),
         };
         call.spawns.tell(started.process.as_ref(), false);
-        let ended = self.attend(started, inputs, stop).await;
+        let ended = self.attend(started, inputs, (&call.log, !call.outputs.is_empty()), stop).await;
         judge(&call, ended, files.answer())
     }
 
@@ -87,8 +87,15 @@ impl ProgramAgent {
         self.program.start(&call.context.run, prepare).await
     }
 
-    /// Writes the inputs, reads the output, and makes the program end when requested.
-    pub(super) async fn attend(&self, started: Started, inputs: String, mut stop: Stop) -> Ended {
+    /// Writes the inputs, reads the output, and makes the program end when requested. The output is logged at once
+    /// unless the program `answers` with it; without outputs, only JSON may be an answer.
+    pub(super) async fn attend(
+        &self,
+        started: Started,
+        inputs: String,
+        (attempt, answers): (&AttemptLog, bool),
+        mut stop: Stop,
+    ) -> Ended {
         let Started { mut child, tree, .. } = started;
         let stdin = child.stdin.take();
         let feed = async move {
@@ -98,13 +105,24 @@ impl ProgramAgent {
             }
         };
         let mut answer = Start::new(contract::LARGEST + 1);
+        let mut logs_output = answers.then_some(false);
         let mut log = Tail::new(LOG);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let listen = async {
             tokio::join!(
                 feed,
-                hear(stdout, |chunk| answer.take(chunk)),
-                hear(stderr, |chunk| log.take(chunk))
+                hear(stdout, |chunk| {
+                    let first = chunk.iter().find(|byte| !byte.is_ascii_whitespace());
+                    logs_output = logs_output.or_else(|| first.map(|byte| !matches!(byte, b'{' | b'[')));
+                    if logs_output == Some(true) {
+                        attempt.take(LogStream::Stdout, chunk);
+                    }
+                    answer.take(chunk);
+                }),
+                hear(stderr, |chunk| {
+                    attempt.take(LogStream::Stderr, chunk);
+                    log.take(chunk);
+                })
             )
         };
         let exit = self.exit(&mut child, &tree, &mut stop);
@@ -128,7 +146,7 @@ impl ProgramAgent {
             tokio::join!(tree.end(LINGER, &mut stop), hear);
             ended
         };
-        Ended { status, stopped, answer, log }
+        Ended { status, stopped, answer, log, is_logged: logs_output == Some(true) }
     }
 
     /// Waits for the program's end, requesting it if needed; then its descendants get the same time to end. Returns
@@ -160,21 +178,44 @@ pub(super) struct Ended {
     pub stopped: bool,
     pub answer: Start,
     pub log: Tail,
+    /// The output is in the log of the attempt.
+    pub is_logged: bool,
 }
 
 fn judge(call: &Call, ended: Ended, file: Option<io::Result<Vec<u8>>>) -> Answer {
-    let Ended { status, stopped, answer, log } = ended;
+    let Ended { status, stopped, answer, log, is_logged } = ended;
     let log = log.text();
+    let has_file = file.is_some();
+    let logs = |output: &[u8]| {
+        if !is_logged {
+            call.log.take(LogStream::Stdout, output);
+        }
+    };
+    if has_file {
+        logs(&answer.bytes);
+    }
     let mut result = match (status, said(call, answer, file)) {
         (Err(error), _) => Err(exited(Err(error), stopped, "")),
-        (Ok(status), Ok(text)) if status.success() => contract::done(&call.outputs, &text),
+        (Ok(status), Ok(text)) if status.success() => {
+            let result = contract::done(&call.outputs, &text);
+            let reports = || contract::refused(&call.outputs, &text, true, Outcome::Failed).is_some();
+            if result.is_err() && !has_file && !reports() {
+                logs(text.as_bytes());
+            }
+            result
+        }
         (Ok(status), Err(failure)) if status.success() => Err(failure),
         (Ok(status), text) => {
             let again = status.code() != Some(BAD_INPUT);
             // The folder of the run's programs is removed: it would hide the actual reason.
             let folder = format!("{}/", call.scratch.display());
-            let other = || exited(Ok(status), stopped, &log.replace(&folder, ""));
             let text = text.unwrap_or_default();
+            let other = || {
+                if !has_file {
+                    logs(text.as_bytes());
+                }
+                exited(Ok(status), stopped, &log.replace(&folder, ""))
+            };
             Err(contract::refused_or(&call.outputs, &text, again, Outcome::Failed, other))
         }
     };

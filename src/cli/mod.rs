@@ -18,6 +18,7 @@ mod graph;
 mod guide;
 mod help;
 mod init;
+mod logs;
 mod man;
 mod plan;
 mod problems;
@@ -81,6 +82,7 @@ enum Command {
     Show(Stored<show::Args>),
     Report(Stored<report::Args>),
     Serve(Stored<serve::Args>),
+    Logs(Stored<logs::Args>),
     Validate(validate::Args),
     Verify(verify::Args),
     Stats(stats::Args),
@@ -121,6 +123,7 @@ impl Command {
             Command::Show(stored) => stored.state.as_deref(),
             Command::Report(stored) => stored.state.as_deref(),
             Command::Serve(stored) => stored.state.as_deref(),
+            Command::Logs(stored) => stored.state.as_deref(),
             Command::Validate(_)
             | Command::Verify(_)
             | Command::Stats(_)
@@ -177,6 +180,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Show(stored) => show::run(stored.args, &mut terminal),
         Command::Report(stored) => report::run(stored.args, &mut terminal),
         Command::Serve(stored) => serve::run(&stored.args, &mut terminal),
+        Command::Logs(stored) => logs::run(stored.args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),

@@ -11,6 +11,7 @@ mod chain;
 mod header;
 mod lock;
 mod log;
+pub mod logs;
 mod read;
 mod record;
 mod space;

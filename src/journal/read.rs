@@ -82,18 +82,23 @@ pub fn read_at_rest(folder: &Path) -> Result<(Header, Records), Unreadable> {
 fn open(folder: &Path, at_rest: bool) -> Result<(Header, Records), Unreadable> {
     let path = folder.join(FILE);
     let folder = Folder::open(folder).map_err(|error| Unreadable::io(&path, error))?;
-    recognise(&folder, &path)?;
+    recognise(&folder, FILE, &path)?;
     let has_log = check_log(&folder, &path)?;
     let connection = if at_rest && !has_log { as_it_is(&path) } else { connect(&path, has_log) };
-    let connection = connection.map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::OperationInterrupted) => Unreadable::damaged(&path, None, None, NO_TABLES),
-        _ => Unreadable::sqlite(&path, None, error),
-    })?;
+    let connection = connection.map_err(|error| unopened(&path, error))?;
     // One snapshot of all tables, however often they are read and whatever is written meanwhile.
     connection.execute_batch("BEGIN").map_err(|error| Unreadable::sqlite(&path, None, error))?;
-    check_tables(&connection, &path)?;
+    check_tables(&connection, &path, TABLES)?;
     let (header, chain) = header(&connection, &path)?;
     Ok((header, Records { connection, path, chain }))
+}
+
+/// The error for a database that cannot be opened, or takes too long.
+pub(super) fn unopened(path: &Path, error: rusqlite::Error) -> Unreadable {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => Unreadable::damaged(path, None, None, NO_TABLES),
+        _ => Unreadable::sqlite(path, None, error),
+    }
 }
 
 impl Records {
@@ -295,7 +300,7 @@ impl Records {
 }
 
 /// The bytes of a text or a blob.
-fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
+pub(super) fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
     match row.get_ref(column).ok()? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
@@ -305,11 +310,11 @@ fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
 /// Rejects an empty file, which SQLite would take for a new database and discard the log beside it, and a file that is
 /// not a regular one of this user. Opens nothing: closing the file again would release the locks of a writer in this
 /// process.
-fn recognise(folder: &Folder, path: &Path) -> Result<(), Unreadable> {
+pub(super) fn recognise(folder: &Folder, file: &str, path: &Path) -> Result<(), Unreadable> {
     let io = |error| Unreadable::io(path, error);
-    identity(folder).map_err(io)?;
+    identity(folder, file).map_err(io)?;
     // SQLite would replay it when it opens the file for writing: the checked contents would not be the final ones.
-    if folder.kind(format!("{FILE}-journal")).map_err(io)?.is_some() {
+    if folder.kind(format!("{file}-journal")).map_err(io)?.is_some() {
         return Err(Unreadable::damaged(
             path,
             None,
@@ -317,24 +322,26 @@ fn recognise(folder: &Folder, path: &Path) -> Result<(), Unreadable> {
             "a rollback journal of another program is next to it",
         ));
     }
-    let size = folder.length(FILE).map_err(io)?;
+    let size = folder.length(file).map_err(io)?;
     match size < PAGE {
         true => Err(Unreadable::damaged(path, None, None, "it is too short")),
         false => Ok(()),
     }
 }
 
-/// Rejects tables that are not tables, and any other schema objects: a view or a trigger in a forged file could
-/// compute forever.
-fn check_tables(connection: &Connection, path: &Path) -> Result<(), Unreadable> {
+/// Rejects tables and indexes that `tables` does not create, and any other schema objects: a view or a trigger in a
+/// forged file could compute forever.
+pub(super) fn check_tables(connection: &Connection, path: &Path, tables: &str) -> Result<(), Unreadable> {
     let found = || -> rusqlite::Result<bool> {
         let mut statement = connection.prepare("SELECT type, sql FROM sqlite_schema LIMIT 9")?;
         let rows = statement.query_map([], |row| {
-            Ok(bytes(row, 0) == Some(b"table")
-                && bytes(row, 1).is_some_and(|sql| made().any(|made| made.as_bytes() == sql)))
+            let kind: &[u8] = if bytes(row, 0) == Some(b"index") { b"CREATE INDEX" } else { b"CREATE TABLE" };
+            let is_made =
+                |sql: &[u8]| sql.starts_with(kind) && made(tables).any(|made| made.as_bytes() == sql);
+            Ok(bytes(row, 1).is_some_and(is_made))
         })?;
         let rows = rows.collect::<rusqlite::Result<Vec<bool>>>()?;
-        Ok(rows.len() == made().count() && rows.into_iter().all(|known| known))
+        Ok(rows.len() == made(tables).count() && rows.into_iter().all(|known| known))
     };
     match found().map_err(|error| Unreadable::sqlite(path, None, error))? {
         true => Ok(()),
@@ -342,14 +349,14 @@ fn check_tables(connection: &Connection, path: &Path) -> Result<(), Unreadable> 
     }
 }
 
-/// The statements that create its tables, as SQLite stores them.
-fn made() -> impl Iterator<Item = &'static str> {
-    TABLES.split(';').map(str::trim).filter(|sql| sql.starts_with("CREATE"))
+/// The statements that create tables and indexes, as SQLite stores them.
+fn made(tables: &str) -> impl Iterator<Item = &str> {
+    tables.split(';').map(str::trim).filter(|sql| sql.starts_with("CREATE"))
 }
 
 /// Opens the file for reading. If SQLite cannot create the files that it shares with a writer, as in a folder of
 /// another user, and no such file exists, then no writer exists and the file is read as it is.
-fn connect(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     match guarded(Connection::open_with_flags(path, flags)?) {
         Err(rusqlite::Error::SqliteFailure(failure, _))

@@ -67,7 +67,7 @@ impl Store {
         draw_up(&folder, DRAFT, &text, chain).map_err(trouble)?;
         let placed = folder.rename(DRAFT, FILE).and_then(|()| folder.sync());
         placed.map_err(|error| trouble(error.into()))?;
-        let file = identity(&folder).map_err(|error| trouble(error.into()))?;
+        let file = identity(&folder, FILE).map_err(|error| trouble(error.into()))?;
         let connection = connect(&path).map_err(|error| trouble(error.into()))?;
         Ok(Store { connection, folder, file, chain, number: 0, row: Vec::new(), trouble: None, path })
     }
@@ -84,7 +84,7 @@ impl Store {
         drop(records);
         let io = |error| Unreadable::io(&path, error);
         let folder = Folder::open(folder).map_err(io)?;
-        let file = identity(&folder).map_err(io)?;
+        let file = identity(&folder, FILE).map_err(io)?;
         let connection = connect(&path).map_err(|error| Unreadable::sqlite(&path, None, error))?;
         Ok((Store { connection, folder, file, path, chain, number, row: Vec::new(), trouble: None }, header))
     }
@@ -183,13 +183,13 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The identity of the journal's file. It and SQLite's files beside it must be regular files of this user without
+/// The identity of a database file. It and SQLite's files beside it must be regular files of this user without
 /// other links: SQLite follows links and waits for pipes.
-pub(super) fn identity(folder: &Folder) -> std::io::Result<(u64, u64)> {
+pub(super) fn identity(folder: &Folder, file: &str) -> std::io::Result<(u64, u64)> {
     for beside in BESIDE {
-        folder.check(format!("{FILE}{beside}"), true)?;
+        folder.check(format!("{file}{beside}"), true)?;
     }
-    folder.check(FILE, true)?.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    folder.check(file, true)?.ok_or_else(|| std::io::ErrorKind::NotFound.into())
 }
 
 /// Durable at every commit, with readers that do not wait.

@@ -8,8 +8,8 @@ use super::{Loop, identity};
 use crate::adapter::question::Questions;
 use crate::adapter::redact::{ItemRedactor, Redactor};
 use crate::adapter::{
-    self, Adapter, Bound, Context, Conversation, Declared, LiveWords, Said, Spawned, Spawns, Stop, Stopper,
-    Urgency, contract,
+    self, Adapter, AttemptLog, Bound, Context, Conversation, Declared, LiveWords, LogIntake, LogPlace, Said,
+    Spawned, Spawns, Stop, Stopper, Urgency, contract,
 };
 use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath};
@@ -37,6 +37,7 @@ pub struct Bindings {
 struct BoundStep {
     adapter: Arc<dyn Adapter>,
     phase: Arc<str>,
+    title: Arc<str>,
     agent: Option<Arc<str>>,
     channel: Option<Arc<str>>,
     outputs: Arc<[Declared]>,
@@ -49,6 +50,7 @@ impl Bindings {
         let bind = |((id, step), adapter): ((StepId, &crate::graph::Step), Arc<dyn Adapter>)| BoundStep {
             adapter,
             phase: step.phase.as_str().into(),
+            title: step.title.as_str().into(),
             agent: step.agent.as_deref().map(Arc::from),
             channel: step.channel.as_deref().map(Arc::from),
             outputs: step.outputs.iter().map(|output| declared(graph, id, output)).collect(),
@@ -163,6 +165,8 @@ pub(super) struct Calls {
     under_way: HashMap<(ItemId, StepPath, u32), Stopper>,
     /// What the attempts are just saying.
     pub live: LiveBoard,
+    /// Where the attempts log; `None` without a journal.
+    logs: Option<Arc<LogIntake>>,
     killed: bool,
     paused: bool,
 }
@@ -173,9 +177,10 @@ impl Calls {
         spawned: UnboundedSender<Spawned>,
         said: UnboundedSender<Said>,
         live: LiveBoard,
+        logs: Option<Arc<LogIntake>>,
     ) -> Self {
         let under_way = HashMap::new();
-        Calls { answers, spawned, said, under_way, live, killed: false, paused: false }
+        Calls { answers, spawned, said, under_way, live, logs, killed: false, paused: false }
     }
 
     pub fn begin(&mut self, all: &Loop<'_>, call: Call, now: Millis) {
@@ -203,7 +208,8 @@ impl Calls {
                     Some(to) => Questions::new(to, about(&request.context), redactor.clone()),
                     None => Questions::default(),
                 };
-                (adapter::Call { spawns, conversation, live, questions, redactor, ..request }, room)
+                let log = self.log(binding, &call, live.clone());
+                (adapter::Call { spawns, conversation, live, questions, log, redactor, ..request }, room)
             }
             Err(wrong) => {
                 let answer = contract::failure(Cause::Start, wrong, Outcome::NotExecuted, false);
@@ -211,6 +217,7 @@ impl Calls {
             }
         };
         let is_shared = adapter.is_shared();
+        let log = call.log.clone();
         tokio::spawn(async move {
             let answer = match room.open() {
                 Ok(()) => adapter.call(call, stop).await,
@@ -234,8 +241,24 @@ impl Calls {
                 conversation.say(role, Some(&party), &text);
             }
             conversation.end();
+            log.end();
             report.give(answer);
         });
+    }
+
+    /// Where an attempt logs.
+    fn log(&self, binding: &BoundStep, call: &Call, live: LiveWords) -> AttemptLog {
+        let Some(intake) = &self.logs else { return AttemptLog::shown(live) };
+        let place = LogPlace {
+            item: call.item,
+            key: call.key.clone(),
+            phase: binding.phase.clone(),
+            title: binding.title.clone(),
+            element: call.step.element,
+            attempt: call.attempt,
+        };
+        let is_shared = binding.adapter.is_shared();
+        AttemptLog::stored(live, place, &binding.outputs, is_shared, intake)
     }
 
     /// Reports a call that is not made.
@@ -347,6 +370,7 @@ fn request(
         conversation: Conversation::default(),
         live: LiveWords::default(),
         questions: Questions::default(),
+        log: AttemptLog::default(),
         redactor: ItemRedactor::default(),
     };
     Ok((call, room))

@@ -13,6 +13,7 @@ mod files;
 mod identity;
 mod inbox;
 mod live;
+mod logs;
 mod nested;
 mod observer;
 mod outbox;
@@ -47,6 +48,7 @@ use crate::journal::Trouble;
 use calls::Calls;
 use durable::Pending;
 use live::LiveBoard;
+use logs::RunLogs;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,7 +170,13 @@ impl Loop<'_> {
         let (starts, mut spawned) = mpsc::unbounded_channel();
         let (talk, mut said) = mpsc::unbounded_channel();
         let live = LiveBoard::new(self.room() > 0);
-        let mut calls = Calls::new(sender, starts, talk, live);
+        // Without a journal they are not stored.
+        let logs = match self.durable.is_some() {
+            true => Some(self.begin_logs(begin, past)?),
+            false => None,
+        };
+        let intake = logs.as_ref().map(|logs| logs.intake.clone());
+        let mut calls = Calls::new(sender, starts, talk, live, intake);
         let mut timers = Timers::default();
         let mut out = Out::default();
         let mut trouble = None;
@@ -369,10 +377,19 @@ impl Loop<'_> {
         }
         drop(burying);
         self.close(calls.urgency(), requests).await;
+        if let Some(Err(why)) = logs.map(RunLogs::close) {
+            self.observers.iter_mut().for_each(|observer| observer.warn(&why));
+        }
         match trouble {
             Some(error) => Err(error),
             None => Ok(()),
         }
+    }
+
+    /// Begins to store the logs of attempts.
+    fn begin_logs(&self, begin: Instant, past: Millis) -> std::io::Result<RunLogs> {
+        let clock = move || past.saturating_add(millis(begin.elapsed()));
+        RunLogs::start(self.workspace.root(), self.bindings.redactor().clone(), clock)
     }
 
     /// Handles a request of another process; returns what is reported once it is durable. A run that stops leaves it to

@@ -16,6 +16,9 @@ pub trait Observer {
         0
     }
 
+    /// Shows a problem that does not stop the run.
+    fn warn(&mut self, _why: &str) {}
+
     /// Shows the last words of running attempts, without secrets, in the order of their start; those before are over.
     fn show_live(&mut self, _words: &[LastWords]) {}
 }

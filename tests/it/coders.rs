@@ -17,6 +17,7 @@ fn fixes() -> Value {
         "title": "a.txt", "status": status, "rawInput": {"text": "fixed"}, "rawOutput": "written"}})
     };
     json!({"session/prompt": [[
+        {"log": "reading a.txt"},
         {"say": "I will fix it. "},
         {"update": {"sessionUpdate": "tool_call", "toolCallId": "c", "kind": "edit", "title": "a.txt"}},
         {"ask": {"method": "session/request_permission", "params": permission}},
@@ -55,6 +56,11 @@ fn a_change_in_a_worktree_ends_on_a_branch() {
     assert_eq!(plain(attempt["outputs"]["diff"].as_str().unwrap()), plain(diff));
     assert_eq!((&attempt["tokens_used"], &attempt["columns"]["cost_usd"]), (&json!(120), &json!(0.25)));
     assert_eq!(attempt["columns"]["session"], "s-1");
+    // Its standard error and its messages come by different pipes.
+    let log = place.orderflow("logs last").out;
+    let mut lines: Vec<&str> = log.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["permission to edit a.txt: allowed", "reading a.txt"]);
     let branch = attempt["columns"]["branch"].as_str().unwrap();
     assert!(branch.starts_with("orderflow/") && branch.ends_with("/Fix/1"), "{branch}");
     assert_eq!(git(place.folder(), &format!("show {branch}:a.txt")), "fixed\n");

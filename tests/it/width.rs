@@ -79,11 +79,15 @@ fn nothing_is_wider_than_80_columns() {
     ] {
         let shown = shown(&place, args);
         assert!(shown.lines().count() > 2, "{args}:\n{shown}");
-        // A path that can be copied, a sentence, a value and the message of a failure are left to the terminal.
+        // A path or a command that can be copied, a sentence, a value and the message of a failure are left to the terminal.
         let message = "the accounts of last year have no customer";
         let whole = |line: &&str| {
             let value = ["    takes ", "    makes "].iter().any(|start| line.starts_with(start));
-            value || line.starts_with("folder ") || line.ends_with('.') || line.contains(message)
+            value
+                || line.starts_with("folder ")
+                || line.starts_with("all that it logged: ")
+                || line.ends_with('.')
+                || line.contains(message)
         };
         let wide: Vec<&str> =
             shown.lines().filter(|line| !whole(line) && line.chars().count() > 80).collect();

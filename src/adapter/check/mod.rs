@@ -12,7 +12,7 @@ pub use worker::worker;
 use super::program::{LOG, Started, Tail, ended, last_word};
 use super::question::Questions;
 use super::tree::Tree;
-use super::{Call, Context, Conversation, LiveWords, Spawns};
+use super::{AttemptLog, Call, Context, Conversation, LiveWords, Spawns};
 use rustix::process::Signal;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +66,7 @@ fn call(folder: &Path) -> Call {
         conversation: Conversation::default(),
         live: LiveWords::default(),
         questions: Questions::default(),
+        log: AttemptLog::default(),
         redactor: Default::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! An attempt of a coding agent without a protocol: a process for the prompt, and another one for the correction. Does
 //! not know what the output of each program means.
 
+use super::super::LogStream;
 use super::super::process::{Ended, ProgramAgent};
 use super::super::program::{Program, aside};
 use super::super::variables::Variables;
@@ -69,11 +70,12 @@ pub(super) async fn converse(
         call.spawns.tell(started.process.as_ref(), false);
         call.conversation.say(Role::User, None, &text);
         let process = ProgramAgent { program, grace: agent.grace, contained: None };
-        let Ended { status, stopped, answer: out, log } = process.attend(started, text, stop.clone()).await;
+        let ended = process.attend(started, text, (&call.log, true), stop.clone()).await;
+        let Ended { status, stopped, answer: out, log, is_logged: _ } = ended;
         let log = log.text();
         let printed = contract::text(out.bytes).map(|out| {
             let code = status.as_ref().ok().and_then(std::process::ExitStatus::code);
-            cli.read(&out, &log, code)
+            cli.read(&out, &log, code).ok_or_else(|| call.log.take(LogStream::Stdout, out.as_bytes())).ok()
         });
         let said = match printed {
             Err(misfit) => Err(End::Unfit(misfit)),

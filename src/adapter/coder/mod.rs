@@ -23,7 +23,7 @@ pub use permission::KINDS;
 use super::program::{GRACE, Program, aside, ended, last_word};
 use super::variables::Variables;
 use super::workfolder::{Change, Place, WorkFolder};
-use super::{Adapter, Call, Conversation, Declared, Ending, Stop, Urgency, contract, prompt};
+use super::{Adapter, AttemptLog, Call, Conversation, Declared, Ending, Stop, Urgency, contract, prompt};
 use crate::event::{Answer, BUDGET, Cause, Failure, Outcome, Reply, UNAVAILABLE};
 use crate::value::Value;
 use crate::value::budget::Budget;
@@ -85,7 +85,7 @@ pub async fn greet(program: &Program) -> Result<String, Box<Failure>> {
     let mut ending = stop.clone();
     let conversation = Conversation::default();
     let talk = async |peer| Session::new(peer, &conversation, &[], GRACE, stop).greet().await;
-    let (greeted, status, log) = peer::attend(started, &mut ending, talk).await;
+    let (greeted, status, log) = peer::attend(started, AttemptLog::default(), &mut ending, talk).await;
     let greeted = greeted.map_err(|end| failure(end, Progress::None, status, &log, &[]))?;
     let said = |name: &str| greeted.get("agentInfo")?.get(name)?.as_str().map(str::to_owned);
     let words: Vec<String> = [said("name"), said("version")].into_iter().flatten().collect();
@@ -152,7 +152,7 @@ impl CodingAgent {
             let answer = self.talk(&mut session, call, asked, place, &stop).await;
             (answer, session.over())
         };
-        let ((answer, over), status, log) = peer::attend(started, &mut ending, talk).await;
+        let ((answer, over), status, log) = peer::attend(started, call.log.clone(), &mut ending, talk).await;
         let Over { spent, id, progress, rejected } = over;
         let columns = columns(&spent, id);
         match answer {

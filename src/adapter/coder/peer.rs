@@ -5,7 +5,7 @@
 
 use super::super::program::{LINGER, LOG, Started, Tail, hear};
 use super::super::worker::{Lines, TooLong};
-use super::super::{Stop, Urgency};
+use super::super::{AttemptLog, LogStream, Stop, Urgency};
 use super::message::{self, Message};
 use std::io;
 use std::process::ExitStatus;
@@ -35,25 +35,29 @@ pub struct Peer {
 /// A message, or why a line is malformed, and its share of the room for those that wait.
 type Heard = (Result<Message, String>, Option<OwnedSemaphorePermit>);
 
-/// The end of the log of an attempt.
+/// The log of an attempt, and its end.
 #[derive(Clone)]
-pub struct Log(Arc<Mutex<Tail>>);
+pub struct Log {
+    tail: Arc<Mutex<Tail>>,
+    all: AttemptLog,
+}
 
 impl Log {
-    fn new() -> Self {
-        Log(Arc::new(Mutex::new(Tail::new(LOG))))
+    fn new(all: AttemptLog) -> Self {
+        Log { tail: Arc::new(Mutex::new(Tail::new(LOG))), all }
     }
 
-    fn take(&self, bytes: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(bytes);
+    fn take(&self, stream: LogStream, bytes: &[u8]) {
+        self.all.take(stream, bytes);
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).take(bytes);
     }
 
     pub fn line(&self, text: &str) {
-        self.take(format!("{text}\n").as_bytes());
+        self.take(LogStream::Report, format!("{text}\n").as_bytes());
     }
 
     pub fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).text()
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).text()
     }
 }
 
@@ -82,16 +86,17 @@ impl Peer {
 /// Talks with a process, then ends it with its whole tree. `talk` must end once nothing more is heard.
 pub async fn attend<T, F: Future<Output = T>>(
     started: Started,
+    log: AttemptLog,
     stop: &mut Stop,
     talk: impl FnOnce(Peer) -> F,
 ) -> (T, io::Result<ExitStatus>, String) {
     let Started { mut child, tree, .. } = started;
-    let ((send, queue), (tell, heard), log) = (channel(UNWRITTEN), channel(WAITING), Log::new());
+    let ((send, queue), (tell, heard), log) = (channel(UNWRITTEN), channel(WAITING), Log::new(log));
     let mut pipes = JoinSet::new();
     pipes.spawn(write(child.stdin.take(), queue));
     pipes.spawn(read(child.stdout.take(), tell));
     let (stderr, own) = (child.stderr.take(), log.clone());
-    pipes.spawn(async move { hear(stderr, |chunk| own.take(chunk)).await });
+    pipes.spawn(async move { hear(stderr, |chunk| own.take(LogStream::Stderr, chunk)).await });
     let talk = talk(Peer { send, heard, log: log.clone() });
     tokio::pin!(talk);
     let ended = tokio::select! {

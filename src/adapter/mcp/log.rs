@@ -1,8 +1,8 @@
 //! What an MCP server reports while it works: its log, and the progress of calls. Knows nothing of processes.
 
-use super::super::LiveWords;
 use super::super::program::{LOG, Tail};
 use super::super::question::Questions;
+use super::super::{AttemptLog, LiveWords, LogStream};
 use rmcp::model::{
     ClientJsonRpcMessage, ClientRequest, ElicitRequestParams, GetMeta, JsonRpcMessage, ProgressToken,
     RequestId, ServerJsonRpcMessage, ServerNotification, ServerRequest,
@@ -21,6 +21,9 @@ pub struct Log(Mutex<State>);
 struct State {
     tail: Tail,
     progress: HashMap<ProgressToken, Reported>,
+    /// The logs of the attempts in flight, by number.
+    attempts: HashMap<u64, AttemptLog>,
+    next: u64,
 }
 
 /// The last progress of a call, and where it is shown.
@@ -36,19 +39,32 @@ struct Reported {
 
 impl Log {
     pub fn new() -> Self {
-        Log(Mutex::new(State { tail: Tail::new(LOG), progress: HashMap::new() }))
+        let (progress, attempts) = Default::default();
+        Log(Mutex::new(State { tail: Tail::new(LOG), progress, attempts, next: 0 }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn take(&self, chunk: &[u8]) {
-        self.state().tail.take(chunk);
+    pub fn take(&self, stream: LogStream, chunk: &[u8]) {
+        let mut state = self.state();
+        state.tail.take(chunk);
+        state.attempts.values().for_each(|attempt| attempt.take(stream, chunk));
     }
 
     fn line(&self, line: &str) {
-        self.take(format!("{line}\n").as_bytes());
+        self.take(LogStream::Report, format!("{line}\n").as_bytes());
+    }
+
+    /// The server does not say for which attempt it logs: until the guard is dropped, it is taken for this one, too.
+    pub fn attend(self: &Arc<Self>, attempt: &AttemptLog) -> Attended {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.attempts.insert(number, attempt.clone());
+        drop(state);
+        Attended { log: self.clone(), number }
     }
 
     /// How many bytes have come so far.
@@ -132,6 +148,18 @@ impl Log {
             _ => "a question",
         };
         self.line(&format!("the server asked and was {how}: {text}"));
+    }
+}
+
+/// An attempt in flight.
+pub struct Attended {
+    log: Arc<Log>,
+    number: u64,
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.log.state().attempts.remove(&self.number);
     }
 }
 

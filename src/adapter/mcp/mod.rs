@@ -22,7 +22,7 @@ use super::program::{GRACE, Program};
 use super::question::Questions;
 use super::restarts::Restarts;
 use super::spawned::Spawns;
-use super::{Adapter, Bound, Call, Closing, Ending, Stop, Urgency, contract};
+use super::{Adapter, AttemptLog, Bound, Call, Closing, Ending, Stop, Urgency, contract};
 use crate::event::{Answer, Cause, Failure, Outcome, UNAVAILABLE};
 use crate::value::Type;
 use log::Log;
@@ -86,7 +86,7 @@ impl Mcp {
     /// # Errors
     /// Why it cannot be reached.
     pub async fn greet(&self) -> Result<(Greeting, Arc<[Tool]>), Box<Failure>> {
-        let live = self.live(super::probe::RUN, &Spawns::default()).await?;
+        let live = self.live(super::probe::RUN, &Spawns::default(), &AttemptLog::default()).await?;
         Ok((live.session.greeting(), live.tools().clone()))
     }
 
@@ -148,7 +148,7 @@ impl Mcp {
         }
         let (live, since, result) = loop {
             let begun = async {
-                let live = self.live(&call.context.run, &call.spawns).await?;
+                let live = self.live(&call.context.run, &call.spawns, &call.log).await?;
                 let tool = self.tool(&live, &call.context.step).await?;
                 Ok::<_, Box<Failure>>((live, tool))
             };
@@ -158,6 +158,7 @@ impl Mcp {
                 () = stop.asked(Urgency::Terminate) => return Err(not_begun()),
             };
             let since = live.log.total();
+            let _attended = live.log.attend(&call.log);
             let (arguments, meta) = (answer::arguments(&call), answer::meta(&call));
             let questions = if self.asks { call.questions.clone() } else { Questions::default() };
             let watched = (&call.live, &questions);
@@ -204,7 +205,12 @@ impl Mcp {
     }
 
     /// The server, started or connected to if it is not there.
-    async fn live(&self, run: &str, spawns: &Spawns) -> Result<Arc<Live>, Box<Failure>> {
+    async fn live(
+        &self,
+        run: &str,
+        spawns: &Spawns,
+        attempt: &AttemptLog,
+    ) -> Result<Arc<Live>, Box<Failure>> {
         let mut seat = self.seat.lock().await;
         if let Some(live) = &seat.live {
             if !live.is_over() {
@@ -223,7 +229,7 @@ impl Mcp {
             seat.restarts.died(ended);
         }
         seat.restarts.wait("server").await?;
-        match self.connect(run, spawns).await {
+        match self.connect(run, spawns, attempt).await {
             Ok(live) => {
                 let live = Arc::new(live);
                 seat.live = Some(live.clone());
@@ -238,8 +244,9 @@ impl Mcp {
         }
     }
 
-    async fn connect(&self, run: &str, spawns: &Spawns) -> Result<Live, Box<Failure>> {
+    async fn connect(&self, run: &str, spawns: &Spawns, attempt: &AttemptLog) -> Result<Live, Box<Failure>> {
         let log = Arc::new(Log::new());
+        let _attended = log.attend(attempt);
         let (session, process) = match &self.server {
             Server::Program(program) => {
                 let started = Process::start(program, run, spawns, self.grace, log.clone()).await;

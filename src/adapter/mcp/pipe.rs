@@ -6,7 +6,7 @@
 use super::super::program::{LINGER, Program, Started, ended, hear, last_word};
 use super::super::spawned::Spawns;
 use super::super::worker::{LONGEST_LINE, Lines, TooLong};
-use super::super::{Stop, Stopper, Urgency};
+use super::super::{LogStream, Stop, Stopper, Urgency};
 use super::log::Log;
 use crate::event::Cause;
 use crate::value::json;
@@ -183,7 +183,7 @@ impl Shared {
         let (mut urgent, mut last) = (stop.clone(), stop.clone());
         let write = self.write(child.stdin.take(), lines, stop.clone());
         let read = self.read(child.stdout.take(), heard);
-        let log = hear(child.stderr.take(), |chunk| self.log.take(chunk));
+        let log = hear(child.stderr.take(), |chunk| self.log.take(LogStream::Stderr, chunk));
         let pipes = async { tokio::join!(biased; log, write, read) };
         let exit = async {
             tokio::select! {
@@ -265,8 +265,8 @@ impl Shared {
                     Ok(())
                 }
                 Err(_) if !spoken => {
-                    self.log.take(line);
-                    self.log.take(b"\n");
+                    self.log.take(LogStream::Stdout, line);
+                    self.log.take(LogStream::Stdout, b"\n");
                     Ok(())
                 }
                 Err(why) => Err(Unfit(why)),
@@ -289,7 +289,7 @@ impl Shared {
                 return self.blame(Loss::because(Cause::Protocol, message, false));
             }
         }
-        self.log.take(lines.rest());
+        self.log.take(LogStream::Stdout, lines.rest());
         // It cannot answer any more, mostly because it has ended.
         self.stopper.ask(Urgency::Terminate);
     }

@@ -78,6 +78,11 @@ impl Redactor {
         shown != text
     }
 
+    /// What removes secrets from the log of an item, or of a `shared` process, which serves all items.
+    pub fn of_log(&self, item: ItemId, shared: bool) -> Redactor {
+        self.with_learned((!shared).then_some(item))
+    }
+
     /// This redactor with the secrets of the item, or of all items.
     pub(super) fn with_learned(&self, item: Option<ItemId>) -> Redactor {
         if self.learned.names.is_empty() {

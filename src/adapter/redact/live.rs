@@ -20,12 +20,10 @@ impl Redactor {
         }
         let mut found = self.at_start(text);
         found.extend(self.within(text));
+        found.extend(self.around(text));
         for view in View::all(text) {
             let all = view.units.len();
             for needle in &self.known.needles {
-                if needle.surrounds(&view.units) {
-                    found.push(Found { bytes: 0..text.len(), mark: &needle.mark });
-                }
                 let begun = if is_open { needle.at_end(&view.units) } else { 0 };
                 if begun * 2 >= needle.telling {
                     let start = view.bytes(all - begun..all).start;
@@ -35,11 +33,21 @@ impl Redactor {
         }
         replace(text, found);
     }
+
+    /// All of a text that is the middle of a secret.
+    pub(super) fn around(&self, text: &str) -> Vec<Found<'_>> {
+        let mut found = Vec::new();
+        for view in View::all(text) {
+            let surrounding = self.known.needles.iter().filter(|needle| needle.surrounds(&view.units));
+            found.extend(surrounding.map(|needle| Found { bytes: 0..text.len(), mark: &needle.mark }));
+        }
+        found
+    }
 }
 
 impl Needle {
     /// How many units at the end are a start of the needle.
-    fn at_end(&self, units: &[u16]) -> usize {
+    pub(super) fn at_end(&self, units: &[u16]) -> usize {
         units.iter().fold(0, |length, unit| longer(&self.units, &self.back, length, *unit))
     }
 

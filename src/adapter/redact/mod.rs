@@ -9,6 +9,7 @@ mod garbled;
 mod keep;
 mod learn;
 mod live;
+mod stream;
 mod view;
 
 pub use keep::names_a_secret;
@@ -16,6 +17,7 @@ pub use learn::ItemRedactor;
 use learn::Learned;
 use std::ops::Range;
 use std::sync::Arc;
+pub use stream::LogRedactor;
 use view::View;
 
 /// The shortest secret that is searched for, in bytes: shorter ones occur everywhere by chance.

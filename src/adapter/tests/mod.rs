@@ -21,7 +21,7 @@ pub(super) mod stream;
 mod worker;
 
 use super::question::Questions;
-use super::{Call, Context, Conversation, Declared, LiveWords, Spawns};
+use super::{AttemptLog, Call, Context, Conversation, Declared, LiveWords, Spawns};
 use crate::event::{Answer, ValueId};
 use crate::value::{Type, Value};
 use std::path::Path;
@@ -77,6 +77,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         conversation: Conversation::default(),
         live: LiveWords::default(),
         questions: Questions::default(),
+        log: AttemptLog::default(),
         redactor: Default::default(),
     }
 }

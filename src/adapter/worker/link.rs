@@ -4,7 +4,7 @@
 //! process. A call is registered before its line is queued, and leaves the register exactly once.
 
 use super::super::program::{LINGER, LOG, Program, Started, Tail, ended, hear, last_word};
-use super::super::{Call, LiveWords, Stop, Stopper, Urgency};
+use super::super::{AttemptLog, Call, LiveWords, LogStream, Stop, Stopper, Urgency};
 use super::lines::{Lines, TooLong};
 use super::message::{self, CallRequest, Message, WorkerAnswer};
 use crate::event::Cause;
@@ -73,6 +73,8 @@ struct OpenCall {
     log: Tail,
     progress: Option<String>,
     live: LiveWords,
+    /// Everything that it logs.
+    all: AttemptLog,
     /// The position of the worker's log when the call began.
     since: u64,
 }
@@ -152,7 +154,12 @@ impl Link {
     }
 
     /// Requests an attempt; `None` if the process takes no more calls.
-    pub fn ask(&self, request: &CallRequest, live: LiveWords) -> Option<(u64, oneshot::Receiver<Heard>)> {
+    pub fn ask(
+        &self,
+        request: &CallRequest,
+        live: LiveWords,
+        all: AttemptLog,
+    ) -> Option<(u64, oneshot::Receiver<Heard>)> {
         let mut state = self.0.state();
         if state.closed {
             return None;
@@ -163,7 +170,7 @@ impl Link {
         let since = state.log.total();
         state.open.insert(
             id,
-            OpenCall { reply, sent: false, begin: 0, log: Tail::new(LOG), progress: None, live, since },
+            OpenCall { reply, sent: false, begin: 0, log: Tail::new(LOG), progress: None, live, all, since },
         );
         state.queue.push_back((Some(id), request.line(id)));
         drop(state);
@@ -242,7 +249,7 @@ impl Shared {
         let mut urgent = stop.clone();
         let write = self.write(child.stdin.take(), stop.clone());
         let read = self.read(child.stdout.take());
-        let log = hear(child.stderr.take(), |chunk| self.state().log.take(chunk));
+        let log = hear(child.stderr.take(), |chunk| self.state().hear(LogStream::Stderr, chunk));
         // The log before an answer is read first, and so belongs to the call.
         let pipes = async { tokio::join!(biased; log, write, read) };
         let exit = async {
@@ -348,7 +355,7 @@ impl Shared {
         }
         if self.take(lines.rest()).is_err() {
             // An incomplete line was cut off by the process's end, which is the better reason.
-            self.state().log.take(lines.rest());
+            self.state().hear(LogStream::Stdout, lines.rest());
         }
         // It cannot answer any more, mostly because it has ended.
         self.state().closed = true;
@@ -374,11 +381,14 @@ impl Shared {
                 }
             }
             Message::Log { id, text } => {
-                let LinkState { open, log, .. } = &mut *state;
-                let own = id.and_then(|id| open.get_mut(&id)).map(|open| &mut open.log);
-                let log = own.unwrap_or(log);
-                log.take(text.as_bytes());
-                log.take(b"\n");
+                let line = format!("{text}\n");
+                match id.and_then(|id| state.open.get_mut(&id)) {
+                    Some(open) => {
+                        open.all.take(LogStream::Report, line.as_bytes());
+                        open.log.take(line.as_bytes());
+                    }
+                    None => state.hear(LogStream::Report, line.as_bytes()),
+                }
             }
             Message::Progress { id, text } => {
                 if let Some(open) = state.open.get_mut(&id) {
@@ -425,6 +435,12 @@ impl LinkState {
     fn has_heard(&self, open: &OpenCall) -> bool {
         let unread = self.stdin.upgrade().and_then(|stdin| rustix::io::ioctl_fionread(&*stdin).ok());
         open.sent && self.written.saturating_sub(unread.unwrap_or(0)) > open.begin
+    }
+
+    /// Takes what the process logs, for all open calls: it does not say for which.
+    fn hear(&mut self, stream: LogStream, chunk: &[u8]) {
+        self.log.take(chunk);
+        self.open.values().for_each(|open| open.all.take(stream, chunk));
     }
 
     /// The log of a call: its own, else that of the worker since the call began.

@@ -98,7 +98,7 @@ impl Worker {
                 link = self.link(seat, &call) => link?,
                 () = stop.asked(Urgency::Terminate) => return Err(not_begun()),
             };
-            let Some((id, heard)) = link.ask(&request, call.live.clone()) else { continue };
+            let Some((id, heard)) = link.ask(&request, call.live.clone(), call.log.clone()) else { continue };
             match self.listen(&link, id, heard, &call, &mut stop).await {
                 Heard::Answered { told, log } => {
                     return message::judge(&call, told).map_err(|failure| with(failure, log));

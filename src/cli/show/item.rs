@@ -1,7 +1,8 @@
 //! One item of a run: every attempt at its steps, with inputs, outputs and errors.
 
 use super::super::exit::{Exit, Stop};
-use super::super::runs::Format;
+use super::super::run::word;
+use super::super::runs::{Format, find};
 use super::super::terminal::Terminal;
 use super::attempts::{StoryAttempt, StoryStep, named, values};
 use super::conversation::{self, Ends, Filter};
@@ -19,6 +20,7 @@ use crate::event::{
 use crate::graph::{Graph, StateId};
 use crate::history::History;
 use crate::journal::Message;
+use crate::journal::logs::{LogReader, RUN_STEPS};
 use crate::value::{Value, words};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -82,6 +84,14 @@ pub fn show(
     redactor.shown_text(story.id, &mut text);
     text.push_str(&nested::text(history, (story.id, key), held));
     terminal.data(&format!("{}: {text}", visible(key)));
+    // Logs that cannot be read hide nothing else.
+    let logs = LogReader::open(history.home()).ok().flatten();
+    let key_of_logs = if story.id == ItemId::RUN { RUN_STEPS } else { key };
+    if logs.is_some_and(|mut logs| logs.has_item(key_of_logs).unwrap_or(false)) {
+        let run = word(&find::called(history.home())?);
+        let key = word(key);
+        terminal.talk(&format!("all that it logged: orderflow logs {run} --item {key}\n"));
+    }
     if messages > 0 {
         let messages = words::count(messages, "message");
         terminal.talk(&format!("{messages} between its steps and their agents: add --conversation\n"));

@@ -1,0 +1,251 @@
+//! `orderflow logs`: what the attempts of a run logged, also while it runs.
+
+use super::exit::{Exit, Stop};
+use super::help::with_exits;
+use super::runs::find;
+use super::show;
+use super::terminal::Terminal;
+use crate::diag::render::{visible, visible_json};
+use crate::history::History;
+use crate::journal::logs::{LogFilter, LogPart, LogReader, RUN_STEPS, UnreadableLogs};
+use crate::journal::{Lock, Unreadable};
+use crate::value::words;
+use crate::view::milliseconds;
+use anstream::adapter::strip_str;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often an active run is asked for more.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Output is written in pieces of about this size, in bytes.
+const PIECE: usize = 32 << 10;
+
+/// The longest line that is joined from parts, in bytes.
+const LINE: usize = 64 << 10;
+
+/// Print what the attempts of a run logged
+#[derive(clap::Args)]
+#[command(after_help = with_exits("\
+Examples:
+  orderflow logs last                           all of the latest run here
+  orderflow logs last -f                        follow it until it ends
+  orderflow logs 0194a --item order_003         one item
+  orderflow logs last --step 'Pay' --attempt 2  the second attempts of a step
+  orderflow logs last --format json             for scripts: an object a line
+
+A log is the standard error of a program, and its standard output where it is not the answer; of workers and MCP servers \
+also the lines that they report. The first and the last 512 KiB of each attempt are stored, without secrets.", &[Exit::Invalid, Exit::Journal]))]
+pub struct Args {
+    /// last, the beginning of a run's name, or a run's folder
+    run: String,
+    /// Only of this step, by its title or its name in traces
+    #[arg(long, value_name = "STEP")]
+    step: Option<String>,
+    /// Only of the item with this key; run for the steps for all items
+    #[arg(long, value_name = "KEY")]
+    item: Option<String>,
+    /// Only of the attempts with this number
+    #[arg(long, value_name = "NUMBER")]
+    attempt: Option<u32>,
+    /// Continue with what is logged from now on, until the run ends
+    #[arg(long, short)]
+    follow: bool,
+    /// Begin each line with the time since the run began
+    #[arg(long, short)]
+    times: bool,
+    /// How to show the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Lines behind their item and step
+    #[default]
+    Text,
+    /// An object a line, for scripts
+    Json,
+}
+
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let run = find::one(&args.run)?;
+    let (home, mut filter) = chosen(&run, &args)?;
+    let is_one = args.item.is_some() && args.step.is_some() && args.attempt.is_some();
+    let mut printer =
+        Printer { has_names: !is_one, times: args.times, format: args.format, ..Printer::default() };
+    let (mut reader, mut last) = (None, 0);
+    loop {
+        // Before the logs are read: what is written until then is read, too.
+        let is_active = args.follow && Lock::is_held(&run)?;
+        if reader.is_none() {
+            reader = LogReader::open(&home).map_err(unreadable)?;
+        }
+        if let Some(reader) = &mut reader {
+            if filter.key.as_deref() == Some("run") && !reader.has_item("run").map_err(unreadable)? {
+                filter.key = Some(RUN_STEPS.to_owned());
+            }
+            if !args.follow {
+                printer.has_names = !reader.is_one(&filter).map_err(unreadable)?;
+            }
+            let read = reader.each(&filter, last, |part| {
+                last = part.id;
+                printer.part(&part, terminal);
+                Ok::<(), UnreadableLogs>(())
+            });
+            read.map_err(unreadable)?;
+        }
+        printer.flush(terminal);
+        if !is_active || terminal.is_closed() {
+            break;
+        }
+        std::thread::sleep(EVERY);
+    }
+    printer.rest(terminal);
+    if last == 0 {
+        let chosen = args.step.is_some() || args.item.is_some() || args.attempt.is_some();
+        let what = if chosen { "no such log is stored" } else { "no attempt has logged anything" };
+        terminal.talk(&format!("{what}\n"));
+    }
+    terminal.finish()?;
+    Ok(Exit::Ok)
+}
+
+fn unreadable(error: UnreadableLogs) -> anyhow::Error {
+    let exit = match &error.0 {
+        Unreadable::Storage { .. } | Unreadable::Missing { .. } => Exit::Io,
+        Unreadable::Version { .. } | Unreadable::Damaged { .. } => Exit::Journal,
+    };
+    let help = "the run itself is intact: orderflow show has the last lines of failed attempts";
+    Stop::new(exit, visible(&error.to_string())).help(help).into()
+}
+
+/// The folder of the run whose logs are shown, which may be within the named one, and which of them.
+fn chosen(run: &Path, args: &Args) -> anyhow::Result<(PathBuf, LogFilter)> {
+    let (key, attempt) = (args.item.clone(), args.attempt);
+    let Some(name) = &args.step else { return Ok((run.to_owned(), LogFilter { key, steps: None, attempt })) };
+    let history = History::open(run)?;
+    let phases = |history: &History, name: &str| -> Vec<String> {
+        history.graph.called(name).into_iter().map(|id| history.graph.step(id).phase.clone()).collect()
+    };
+    let steps = phases(&history, name);
+    if !steps.is_empty() {
+        return Ok((run.to_owned(), LogFilter { key, steps: Some(steps), attempt }));
+    }
+    let inner = match (&key, name.contains('/')) {
+        (Some(key), true) => show::within(&history, key, name),
+        _ => None,
+    };
+    if let Some((inner, name)) = inner {
+        let steps = phases(&inner, &name);
+        if !steps.is_empty() {
+            return Ok((inner.home().to_owned(), LogFilter { key, steps: Some(steps), attempt }));
+        }
+    }
+    let stop = Stop::new(Exit::Invalid, format!("the run has no step {}", visible(name)));
+    Err(match name.contains('/') && key.is_none() {
+        true => stop.help("name the item whose document has this step: --item KEY").into(),
+        false => stop.into(),
+    })
+}
+
+/// Joins parts to lines and prints them.
+#[derive(Default)]
+struct Printer {
+    /// Begins each line with its item and step.
+    has_names: bool,
+    times: bool,
+    format: Format,
+    /// The starts of lines whose ends are to come, by log and stream.
+    open: BTreeMap<(i64, u8), (LogPart, String)>,
+    out: String,
+}
+
+impl Printer {
+    fn part(&mut self, part: &LogPart, terminal: &mut Terminal) {
+        if part.left_out > 0 {
+            for (_, (part, text)) in
+                self.open.extract_if((part.log, 0)..=(part.log, u8::MAX), |_, _| true).collect::<Vec<_>>()
+            {
+                self.line(&part, Some(&text));
+            }
+            self.line(part, None);
+        }
+        let place = (part.log, part.stream);
+        let begun = self.open.remove(&place).map(|(_, text)| text).unwrap_or_default();
+        let mut rest = begun + &part.text;
+        while let Some(end) = rest.find('\n') {
+            let later = rest.split_off(end + 1);
+            self.line(part, Some(&rest));
+            rest = later;
+        }
+        if rest.len() > LINE {
+            self.line(part, Some(&rest));
+        } else if !rest.is_empty() {
+            self.open.insert(place, (LogPart { text: String::new(), ..part.clone() }, rest));
+        }
+        if self.out.len() > PIECE {
+            self.flush(terminal);
+        }
+    }
+
+    /// Prints the lines without an end.
+    fn rest(&mut self, terminal: &mut Terminal) {
+        for (_, (part, text)) in std::mem::take(&mut self.open) {
+            self.line(&part, Some(&text));
+        }
+        self.flush(terminal);
+    }
+
+    fn flush(&mut self, terminal: &mut Terminal) {
+        if !self.out.is_empty() {
+            terminal.data(&std::mem::take(&mut self.out));
+        }
+    }
+
+    /// A line; `None` where lines are left out.
+    fn line(&mut self, part: &LogPart, text: Option<&str>) {
+        let text = text.map(|text| text.trim_end_matches(['\n', '\r']));
+        if self.format == Format::Json {
+            let line = json!({
+                "item": part.item_key(), "step": part.title, "phase": part.phase, "element": part.element,
+                "attempt": part.attempt, "at_ms": part.at, "stream": text.map(|_| stream(part.stream)),
+                "text": text, "left_out": text.is_none().then_some(part.left_out),
+            });
+            self.out.push_str(&visible_json(&line.to_string()));
+            self.out.push('\n');
+            return;
+        }
+        if self.times {
+            self.out.push_str(&format!("{:>10}  ", milliseconds(part.at as f64)));
+        }
+        if self.has_names {
+            let element = part.element.map(|element| format!("[{element}]")).unwrap_or_default();
+            let attempt = match part.attempt {
+                ..=1 => String::new(),
+                number => format!(" (attempt {number})"),
+            };
+            let (key, title) = (visible(part.item_key()), visible(&part.title));
+            self.out.push_str(&format!("{key}: {title}{element}{attempt}: "));
+        }
+        match text {
+            // What moves the cursor or changes colours is removed.
+            Some(text) => self.out.push_str(&visible(&strip_str(text).to_string())),
+            None => {
+                self.out.push_str(&format!("[… {} are not stored …]", words::count(part.left_out, "byte")))
+            }
+        }
+        self.out.push('\n');
+    }
+}
+
+/// The name of a stream in JSON.
+fn stream(number: u8) -> &'static str {
+    match number {
+        0 => "stderr",
+        1 => "stdout",
+        _ => "report",
+    }
+}
