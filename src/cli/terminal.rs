@@ -33,9 +33,9 @@ impl Terminal {
         self.err.current_choice() != ColorChoice::Never
     }
 
-    /// Whether standard error is a terminal, so that progress can be drawn.
+    /// Whether standard error is a terminal on which progress can be drawn.
     pub fn watched(&self) -> bool {
-        io::stderr().is_terminal()
+        io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
     /// The columns and rows of the terminal of standard error; 80 and 24 if they are not known.
@@ -64,15 +64,20 @@ impl Terminal {
         }
     }
 
+    /// Whether data cannot be written any more.
+    pub fn is_closed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// The result of writing data: an error only if data was lost, not if the reader is gone.
     pub fn finish(&mut self) -> io::Result<()> {
         match self.failure.take() {
-            Some(error) if !self.is_closed(&error) => Err(error),
+            Some(error) if !self.is_gone(&error) => Err(error),
             _ => Ok(()),
         }
     }
 
-    fn is_closed(&self, error: &io::Error) -> bool {
+    fn is_gone(&self, error: &io::Error) -> bool {
         let hung_up = self.closes && error.raw_os_error() == Some(Errno::IO.raw_os_error());
         hung_up || error.kind() == io::ErrorKind::BrokenPipe
     }
@@ -80,6 +85,13 @@ impl Terminal {
     /// Writes messages, without adding a newline. Lines that a CI system would obey are disarmed.
     pub fn talk(&mut self, text: &str) {
         let _ = self.err.write_all(disarmed(text).as_bytes());
+    }
+
+    /// Removes the last rows of the terminal of standard error, then writes messages there.
+    pub fn redraw(&mut self, rows: usize, text: &str) {
+        let up = if rows > 0 { format!("\x1b[{rows}A\r\x1b[J") } else { String::new() };
+        // Not through the stream, which removes what moves the cursor where colours are not wanted.
+        let _ = io::stderr().lock().write_all((up + &disarmed(text)).as_bytes());
     }
 
     /// Prints a problem of the arguments, or the requested help.

@@ -34,7 +34,7 @@ const ALLOWED: [&str; 1] = ["is no longer"];
 const TESTING: [&str; 4] = ["tests", "simulator", "conformance", "differential"];
 
 /// The pages that are checked against the list.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 15] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",

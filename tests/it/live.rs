@@ -75,9 +75,9 @@ fn place(address: SocketAddr) -> Place {
     place
 }
 
-/// Runs it at a terminal of 60 columns; `seen` gets what it has shown so far.
+/// Runs it at a terminal of 70 columns; `seen` gets what it has shown so far.
 fn at_terminal(place: &Place, args: &str, mut seen: impl FnMut(&str)) -> (String, Option<i32>) {
-    let program = format!("stty cols 60 rows 12; exec {} {args}", env!("CARGO_BIN_EXE_orderflow"));
+    let program = format!("stty cols 70 rows 12; exec {} {args}", env!("CARGO_BIN_EXE_orderflow"));
     let mut terminal = Command::new("script");
     terminal.args(["-qec", &program, "/dev/null"]).current_dir(place.folder());
     terminal.env("XDG_STATE_HOME", place.path(".state")).env("LOCAL_KEY", "sk-very-secret");
@@ -92,8 +92,8 @@ fn at_terminal(place: &Place, args: &str, mut seen: impl FnMut(&str)) -> (String
     (String::from_utf8_lossy(&said).into_owned(), status.code())
 }
 
-const WRITES: &str = "\n  1: Write: Dear Ada, my key is [secret:LOCAL_KEY]";
-const PACKS: &str = "  1: Pack: parcel 2 of 3 ";
+const WRITES: &str = " s  1: Write: Dear Ada, my key is [secret:LOCAL_KEY]";
+const PACKS: &str = " s  1: Pack: parcel 2 of 3";
 
 /// The model and the worker do not end before their words were on the screen.
 #[test]
@@ -102,7 +102,7 @@ fn the_last_words_of_running_steps_are_shown_at_a_terminal() {
     let place = place(address);
     let mut both = None;
     let (said, exit) = at_terminal(&place, "run flow.md --trust --input name=Ada", |said| {
-        if both.is_none() && said.contains(WRITES.trim_start()) && said.contains(PACKS) {
+        if both.is_none() && said.contains(WRITES) && said.contains(PACKS) {
             both = Some(said.to_owned());
             place.write("go", "");
             go.send(()).unwrap();
@@ -112,7 +112,6 @@ fn the_last_words_of_running_steps_are_shown_at_a_terminal() {
     let live = both.expect(&said);
     assert!(!said.contains("sk-very") && !live.contains("4711-0815"), "{said}");
     assert!(!live.contains("First line") && !live.contains("parcel 1") && !said.contains("[2J"), "{said}");
-    assert!(!live.contains("Log In"), "{said}");
     // Only for people who watch: the journal has none of it.
     assert!(!place.orderflow("show last --conversation").out.contains("parcel"));
 }

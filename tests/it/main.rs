@@ -52,6 +52,7 @@ mod left_out;
 mod licences;
 mod lists;
 mod live;
+mod logs;
 mod loops;
 mod loops_together;
 mod mcp;
@@ -74,6 +75,7 @@ mod page_browser;
 mod part;
 mod picture;
 mod plan;
+mod progress;
 mod questions;
 mod quiet;
 mod readable;
@@ -118,4 +120,6 @@ mod write;
 
 #[cfg(feature = "nats")]
 use support::jetstream;
-use support::{aimock, coding, dialogue, parsers, parts, place, program, python, serving, shop_floor};
+use support::{
+    aimock, coding, dialogue, parsers, parts, place, program, python, screen, serving, shop_floor,
+};

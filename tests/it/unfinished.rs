@@ -227,13 +227,15 @@ fn progress_counts_what_is_done() {
     let (stdin, stdout) = (std::process::Stdio::null(), std::process::Stdio::null());
     let mut terminal = terminal.stdin(stdin).stdout(stdout).spawn().unwrap();
     let said = || fs::read(place.path("said")).map(|said| String::from_utf8_lossy(&said).into_owned());
-    place.until("two steps run again", || said().is_ok_and(|said| said.contains("2 running")));
+    place.until("two steps run again", || {
+        said().is_ok_and(|said| said.contains(" s  a: Send") && said.contains(" s  b: Send"))
+    });
     let pid = place.read("pid");
     assert!(std::process::Command::new("kill").args(["-TERM", pid.trim()]).status().unwrap().success());
     terminal.wait().unwrap();
     let said = said().unwrap();
-    assert!(said.contains("0/3 items, 2 running, 0 failed"), "{:.2000}", said);
-    assert!(!said.contains("items,  [") && !said.contains("3/3") && !said.contains("2/3"), "{:.2000}", said);
+    assert!(said.contains("0/3 items · "), "{:.2000}", said);
+    assert!(!said.contains("3/3") && !said.contains("2/3"), "{:.2000}", said);
 }
 
 /// A run that has ended says why its exit is what it is.

@@ -18,7 +18,7 @@ use super::record::Trace;
 use super::report::{self, Finished, conclude, show, tell_trouble, written};
 use super::results::Results;
 use super::write::{self, NewRows};
-use super::{Launch, bind, limits, not_alone, paths};
+use super::{Launch, LogFormat, bind, limits, logged, not_alone, paths};
 use crate::diag::render::visible;
 use crate::engine::Policy;
 use crate::event::StopReason;
@@ -56,7 +56,7 @@ pub fn run(
     let (stub, replays) = (launch.options.stub, launch.exchanges.replays());
     let doers = bind::find(document, &part.graph, settings, stub, replays, terminal);
     let before = taken.as_ref().map(before).transpose()?;
-    let alone = launch.show.quiet || !trust::answers(terminal);
+    let alone = launch.show.is_quiet() || !trust::answers(terminal);
     let lacks_source = part.graph.awaited().iter().any(|kind| !settings.brings(kind));
     let waits = alone && !part.graph.gates.is_empty() || lacks_source;
     if launch.no_journal && !launch.wait && waits {
@@ -89,7 +89,7 @@ pub fn run(
         (doers, work) => (doers?, work?),
     };
     write::prepare(&launch.options, work.total())?;
-    if !launch.show.quiet {
+    if !launch.show.is_quiet() {
         bind::warn_of_unset(&part.graph, settings, terminal);
         for (_, child) in document.run_by(&part.graph) {
             bind::warn_of_unset(child, settings, terminal);
@@ -153,10 +153,10 @@ pub fn run(
         false => Trace::own(&graph, &home, rows)?.nested_in(&graph, &home),
     };
     let mut record = record.journaled(!launch.no_journal);
-    if let Some(notice) = launch.notice.as_ref().filter(|_| !launch.show.quiet) {
+    if let Some(notice) = launch.notice.as_ref().filter(|_| !launch.show.is_quiet()) {
         terminal.talk(notice);
     }
-    let mut progress = Progress::new(graph.clone(), work.total(), launch.show.quiet, terminal);
+    let mut progress = Progress::new(graph.clone(), work.total(), launch.show, terminal);
     let (workers, blocking) = allowed::run_threads();
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -203,6 +203,7 @@ pub fn run(
         true => gone_on,
         false => own(launch.trust),
     };
+    progress.began((&head.run, &find::called(&home)?), &graph.title, &document.source.name);
     let mut outline = Outline::default();
     let mut decided = DecidedHere::default();
     let desk = Desk {
@@ -212,7 +213,7 @@ pub fn run(
         document: document.source.name.clone(),
         home: home.clone(),
         notify: people::notifier(settings)?,
-        bar: progress.bar().filter(|_| std::io::stdin().is_terminal()),
+        display: progress.display().filter(|_| std::io::stdin().is_terminal()),
     };
     let attending = (desk, decided.clone(), launch.wait, channels.of(&head.run, &head.started));
     let observers: Vec<&mut dyn Observer> =
@@ -222,7 +223,7 @@ pub fn run(
     let remembered = remembered.map(drop);
     progress.finish();
     if let Err(error) = remembered
-        && !launch.show.quiet
+        && !launch.show.is_quiet()
     {
         let why = visible(&format!("{error:#}"));
         terminal.talk(&format!("warning: cannot store that you started this run: {why}\n"));
@@ -241,19 +242,20 @@ pub fn run(
     let called = find::called(&home)?;
     let results = results.text((!launch.no_journal).then_some(&called));
     tell(&launch, (&head.run, &outcome), (shown, &results), (&graph, work.total()), terminal)?;
-    if !launch.show.quiet {
+    if !launch.show.is_quiet() {
         report::stubbed(&stubbed_steps, &work.stubbed, terminal);
     }
-    if outcome.run.stopped() == Some(StopReason::Interrupted) && !launch.no_journal && !launch.show.quiet {
+    if outcome.run.stopped() == Some(StopReason::Interrupted) && !launch.no_journal && !launch.show.is_quiet()
+    {
         let name = visible(&find::called(&home)?);
         terminal.talk(&format!("the run is paused; continue it with orderflow resume {name}\n"));
     }
-    if outcome.waits() && !launch.show.quiet {
+    if outcome.waits() && !launch.show.is_quiet() {
         let name = visible(&find::called(&home)?);
         report::waiting(&outcome.run, &graph, &name, terminal);
         report::awaiting(&outcome.run, &graph, &name, terminal);
     }
-    if !launch.show.quiet {
+    if !launch.show.is_quiet() {
         report::not_published(&outcome.run, terminal);
     }
     let (finished, published) = match (outcome.trouble.as_ref(), finished) {
@@ -263,8 +265,11 @@ pub fn run(
         }
         (_, finished) => finished?,
     };
-    if !launch.show.quiet {
+    if !launch.show.is_quiet() {
         written(&finished, terminal);
+        if !launch.no_journal && outcome.ending().is_some() {
+            report::next(&outcome.run, &called, terminal);
+        }
     }
     let ending = outcome.ending();
     let paused = ending.is_none() && !launch.no_journal;
@@ -283,6 +288,11 @@ pub fn run(
     // Resuming the run publishes them.
     let unpublished = outcome.run.not_published().next().is_some();
     let exit = if exit == Exit::Ok && (!met || unpublished) { Exit::Failed } else { exit };
+    if launch.show.log_format == LogFormat::Json {
+        let tally = finished.tally(outcome.run.tally().admitted);
+        let ended = report::ended(&outcome.run, tally, work.total(), (&head.run, &called), exit.code());
+        terminal.talk(&logged::text(&ended));
+    }
     // The rows of a paused run are added when it has ended.
     if let Some(kept) = finished.kept.filter(|_| !paused)
         && let Err(error) = write::write(&launch, document, &phases, (&head.run, &home), kept, terminal)
@@ -331,14 +341,14 @@ fn tell(
     let run = &outcome.run;
     if let Some(finished) = finished {
         let ended = (id, run, graph);
-        show(launch.show.format, finished, Some(ended), results, terminal)?;
+        show(launch.show.format, finished, Some(ended), (results, launch.show.tables), terminal)?;
     }
-    if !launch.show.quiet {
+    if !launch.show.is_quiet() {
         let tally = finished.map_or(run.tally(), |finished| finished.tally(run.tally().admitted));
         conclude(run, tally, total, graph, terminal);
     }
     if let Some(finished) = finished {
-        report::left_out(finished, graph, !launch.show.quiet, terminal);
+        report::left_out(finished, graph, !launch.show.is_quiet(), terminal);
     }
     tell_trouble(run, graph, launch.no_journal, terminal);
     Ok(())

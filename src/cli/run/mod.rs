@@ -3,11 +3,14 @@
 mod adapters;
 mod again;
 mod bind;
+mod board;
 mod channels;
+mod display;
 mod explain;
 mod inputs;
 mod limits;
 mod live;
+mod logged;
 mod own;
 mod paths;
 mod people;
@@ -186,6 +189,28 @@ struct Show {
     /// Show only the result and errors
     #[arg(long, short)]
     quiet: bool,
+    /// Show the table of executions of each step also for more than ten items, and statistics also for one item
+    #[arg(long)]
+    tables: bool,
+    /// How to show on standard error what happens during the run
+    #[arg(long, value_enum, default_value_t, conflicts_with = "quiet")]
+    log_format: LogFormat,
+}
+
+impl Show {
+    /// Whether messages for people are left out.
+    fn is_quiet(self) -> bool {
+        self.quiet || self.log_format == LogFormat::Json
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// Progress and failures, for people
+    #[default]
+    Text,
+    /// An event a line as a JSON object, for programs
+    Json,
 }
 
 /// A run that is to begin or resume, with its options.
@@ -260,6 +285,7 @@ pub(super) use record::Trace;
 pub(super) use replay::hint;
 pub(super) use report::{
     Finished, approve_text, signal_text, spending, unavailable as unavailable_text, unavailable_json,
+    word,
 };
 pub(super) use secrets::is_there;
 pub(super) use write::later as write_later;

@@ -4,6 +4,7 @@ use super::super::approve::user;
 use super::super::settings::Settings;
 use super::super::terminal::Terminal;
 use super::bind::environment;
+use super::display::Display;
 use super::questions::{self, Input};
 use crate::adapter::notify::notify;
 use crate::adapter::program::Program;
@@ -14,7 +15,6 @@ use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId};
 use crate::graph::Graph;
 use crate::runtime::{Observer, Request, clock, unix_millis};
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -42,7 +42,7 @@ pub struct Desk {
     /// The command that informs people, if there is one.
     pub notify: Option<Program>,
     /// The progress display of the terminal at which a person is asked.
-    pub bar: Option<ProgressBar>,
+    pub display: Option<Display>,
 }
 
 /// The command of `[notify]`, in a clean environment.
@@ -90,7 +90,7 @@ pub struct Attendance {
 impl Desk {
     /// Whether a person is asked at the terminal.
     pub fn asks(&self) -> bool {
-        self.bar.is_some()
+        self.display.is_some()
     }
 
     /// Begins to inform and to ask. Returns where the run sends those that wait, and questions of agents.
@@ -99,18 +99,18 @@ impl Desk {
         requests: Sender<Request>,
         decided: DecidedHere,
     ) -> (Option<UnboundedSender<Ask>>, Option<UnboundedSender<Question>>, Attendance) {
-        if self.notify.is_none() && self.bar.is_none() {
+        if self.notify.is_none() && self.display.is_none() {
             return (None, None, Attendance { told: None });
         }
         let (sender, asks) = unbounded_channel();
         let (to_tell, tells) = unbounded_channel();
         let desk = Arc::new(self);
         let told = desk.notify.is_some().then(|| tokio::spawn(tell_all(desk.clone(), tells)));
-        let to_ask = desk.bar.clone().map(|bar| {
+        let to_ask = desk.display.clone().map(|display| {
             let (to_ask, asked) = std::sync::mpsc::channel::<Asked>();
             let desk = desk.clone();
             // It waits for its terminal as long as the process lives.
-            std::thread::spawn(move || desk.ask_all(&asked, &bar, &requests, &decided));
+            std::thread::spawn(move || desk.ask_all(&asked, &display, &requests, &decided));
             to_ask
         });
         let questions = to_ask.clone().map(|to_ask| {
@@ -157,7 +157,7 @@ impl Desk {
     fn ask_all(
         &self,
         asked: &std::sync::mpsc::Receiver<Asked>,
-        bar: &ProgressBar,
+        display: &Display,
         requests: &Sender<Request>,
         decided: &DecidedHere,
     ) {
@@ -169,14 +169,14 @@ impl Desk {
                 // It stays unanswered if it is dropped.
                 Asked::Agent(question) => {
                     if !gone && !question.reply.is_closed() {
-                        gone |= undrawn(bar, || questions::ask(question, &mut terminal)) == Input::Ended;
+                        gone |= undrawn(display, || questions::ask(question, &mut terminal)) == Input::Ended;
                     }
                     continue;
                 }
             };
             let answer = match gone || decided.about(&ask).is_some() {
                 true => Reply::Later,
-                false => undrawn(bar, || self.ask(&ask, &mut terminal)),
+                false => undrawn(display, || self.ask(&ask, &mut terminal)),
             };
             gone |= matches!(answer, Reply::Gone);
             let (approved, note) = match answer {
@@ -238,10 +238,10 @@ enum Asked {
 }
 
 /// Asks while the display is hidden: it would be drawn over the question.
-fn undrawn<T>(bar: &ProgressBar, ask: impl FnOnce() -> T) -> T {
-    bar.set_draw_target(ProgressDrawTarget::hidden());
+fn undrawn<T>(display: &Display, ask: impl FnOnce() -> T) -> T {
+    display.hide();
     let answer = ask();
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    display.unhide();
     answer
 }
 
@@ -322,10 +322,10 @@ async fn tell_all(desk: Arc<Desk>, mut tells: UnboundedReceiver<Ask>) -> u64 {
                 if let Ok(Err(why)) = done {
                     failed += 1;
                     if failed == 1 {
-                        let say = || Terminal::new().talk(&format!("warning: the command of [notify] failed: {}\n", visible(&why)));
-                        match &desk.bar {
-                            Some(bar) => bar.suspend(say),
-                            None => say(),
+                        let text = format!("warning: the command of [notify] failed: {}\n", visible(&why));
+                        match &desk.display {
+                            Some(display) => display.say(&text),
+                            None => Terminal::new().talk(&text),
                         }
                     }
                 }

@@ -10,6 +10,7 @@
 //! - [`place`]: a folder with a document in it, and runs of that document.
 //! - [`shop_floor`]: the example's shop, its folder and its database.
 //! - [`python`]: programs in Python, where there is one.
+//! - [`screen`]: the program at a terminal of a given size.
 //! - [`parsers`]: every parser as a function of bytes, for tests and for `fuzz/`.
 
 pub mod aimock;
@@ -22,5 +23,6 @@ pub mod parts;
 pub mod place;
 pub mod program;
 pub mod python;
+pub mod screen;
 pub mod serving;
 pub mod shop_floor;
