@@ -35,6 +35,7 @@ mod signal;
 mod stats;
 mod stream;
 mod terminal;
+mod top;
 mod trace;
 mod trust;
 mod validate;
@@ -83,6 +84,7 @@ enum Command {
     Report(Stored<report::Args>),
     Serve(Stored<serve::Args>),
     Logs(Stored<logs::Args>),
+    Top(Stored<top::Args>),
     Validate(validate::Args),
     Verify(verify::Args),
     Stats(stats::Args),
@@ -124,6 +126,7 @@ impl Command {
             Command::Report(stored) => stored.state.as_deref(),
             Command::Serve(stored) => stored.state.as_deref(),
             Command::Logs(stored) => stored.state.as_deref(),
+            Command::Top(stored) => stored.state.as_deref(),
             Command::Validate(_)
             | Command::Verify(_)
             | Command::Stats(_)
@@ -181,6 +184,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Report(stored) => report::run(stored.args, &mut terminal),
         Command::Serve(stored) => serve::run(&stored.args, &mut terminal),
         Command::Logs(stored) => logs::run(stored.args, &mut terminal),
+        Command::Top(stored) => top::run(stored.args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),

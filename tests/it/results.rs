@@ -131,3 +131,113 @@ fn the_wall_time_of_a_run_includes_earlier_attempts() {
         assert!(wall >= Duration::from_millis(800) && wall <= most, "{wall:?} of {most:?}");
     }
 }
+
+/// Of a run with an item for each way to end.
+const ORDERS: &str = "\
+---
+items: items.jsonl
+jobs: 1
+tolerate: 100%
+---
+# Orders
+
+## Pay [compensate:: Refund]
+order::String → receipt::String, amount::Integer
+
+```sh run
+case $IN_ORDER in
+  bad*) echo \"no account for $ORDERFLOW_ITEM\" >&2; exit 65;;
+esac
+printf '{\"receipt\": \"=%s, paid\", \"amount\": 7}' \"$IN_ORDER\"
+```
+
+## Ship
+receipt → parcels::String[]
+
+```sh run
+if [ \"$IN_RECEIPT\" = '=closed, paid' ]; then echo closed >&2; exit 1; fi
+echo '[\"a\", \"b\"]'
+```
+
+## Refund
+receipt → refund::String
+
+```sh run
+echo refunded
+```
+";
+
+fn orders() -> Place {
+    let place = Place::new(ORDERS);
+    let items = ["one", "bad1", "bad2", "closed", "bad3", "bad4", "bad5", "bad6"];
+    let items = items
+        .iter()
+        .enumerate()
+        .map(|(at, order)| format!("{{\"id\": \"item_{at}\", \"order\": \"{order}\"}}\n"));
+    place.write("items.jsonl", &items.collect::<String>());
+    place
+}
+
+#[test]
+fn failures_are_grouped_by_cause_at_the_end_and_later() {
+    let place = orders();
+    let run = place.run("");
+    let summary = "\
+8 items: 1 succeeded, 6 failed, 1 compensated
+  6 items: Pay: exited with 65 (bad input): no account for item_1
+    item_1, item_2, item_4, item_5, item_6, … and 1 more
+  item_3: Ship: exited with 1: closed (compensated)
+trace written to session.toon
+run [..]:
+  orderflow show [..] --failed  failures by cause, with their logs
+  orderflow retry [..]          retry the failed items
+";
+    let at = run.err.find("8 items: ").unwrap();
+    snapbox::Assert::new().eq(&run.err[at..], summary);
+    let failed = "\
+6 items: Pay: exited with 65 (bad input): no account for item_1
+  item_1, item_2, item_4, item_5, item_6, … and 1 more
+  | no account for item_1
+  orderflow logs [..] --item item_1
+
+1 item: Ship: exited with 1: closed
+  item_3
+  | closed
+  1 compensated
+  orderflow logs [..] --item item_3
+";
+    says(&place.orderflow("show last --failed"), 0, failed, "");
+    let json: Value = serde_json::from_str(&place.orderflow("show last --failed --format json").out).unwrap();
+    assert_eq!((&json[0]["count"], &json[0]["states"]["failed"]), (&6.into(), &6.into()));
+    assert_eq!((&json[1]["step"], &json[1]["log"]), (&"Ship".into(), &"closed\n".into()));
+}
+
+#[test]
+fn the_outputs_of_all_items_are_printed_for_spreadsheets_and_scripts() {
+    let place = orders();
+    place.run("--quiet");
+    let csv = place.orderflow("show last --results csv").out;
+    let head = "item,state,receipt,amount,parcels\nitem_0,succeeded,\"'=one, paid\",7,\"[\"\"a\"\",\"\"b\"\"]\"\nitem_1,failed,,,\n";
+    assert!(csv.starts_with(head) && csv.contains("\nitem_3,compensated,\"'=closed, paid\",7,\n"), "{csv}");
+    assert_eq!(csv.lines().count(), 9);
+    let lines = place.orderflow("show last --results jsonl").out;
+    let first = "{\"item\":\"item_0\",\"state\":\"succeeded\",\"outputs\":{\"receipt\":\"=one, paid\",\"amount\":7,\"parcels\":[\"a\",\"b\"]}}";
+    assert_eq!(lines.lines().next(), Some(first));
+    let all: Value = serde_json::from_str(&place.orderflow("show last --results json").out).unwrap();
+    assert_eq!((all.as_array().unwrap().len(), &all[0]["outputs"]["amount"]), (8, &7.into()));
+}
+
+#[test]
+fn the_execution_tables_of_many_items_are_left_out_unless_asked_for() {
+    let place = Place::new(
+        "---\nitems: items.jsonl\n---\n# A\n\n## B\nid::String → b::String\n\n```sh run\necho x\n```\n",
+    );
+    for (items, shown) in [(10, true), (11, false)] {
+        let lines = (0..items).map(|at| format!("{{\"id\": \"i{at}\"}}\n"));
+        place.write("items.jsonl", &lines.collect::<String>());
+        let out = place.run("").out;
+        assert_eq!(out.starts_with("B\nitem  "), shown, "{out}");
+        assert!(out.contains("\nitems          ") || out.starts_with("step  "), "{out}");
+    }
+    assert!(place.run("--tables").out.starts_with("B\nitem  "));
+}

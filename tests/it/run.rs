@@ -64,22 +64,21 @@ item  input  output      status[..]time
 ──────────────────────────────────[..]
 1     Ada    Hello, Ada  success  [..]s
 
-step      count  failed  success[..]mean[..]tokens
-──────────────────────────────────[..]
-SayHello      1       0    100 %  [..]
-
-items          1: 1 succeeded
-executions     1
-work           [..] in [..] of wall time ([..] at once)
-an item        [..] on average
-slowest step   SayHello, [..] on average
-critical path  SayHello
-
 results; all inputs and outputs: orderflow show [..] --item 1
   greeting: Hello, Ada
 ";
-    says(&place.run("--input name=Ada"), 0, out, "1 item: 1 succeeded\ntrace written to session.toon\n");
+    says(
+        &place.run("--input name=Ada"),
+        0,
+        out,
+        "1 item: 1 succeeded\ntrace written to session.toon\nrun [..]: orderflow show [..]\n",
+    );
     assert_eq!(place.rows("session.toon"), ["SayHello 1 #1 success"]);
+    let all = place.run("--input name=Ada --tables").out;
+    assert!(
+        all.contains("\nitems          1: 1 succeeded\n") && all.contains("critical path  SayHello\n"),
+        "{all}"
+    );
     assert_eq!(place.files(), [".orderflow", "flow.md", "session.toon"]);
     let run = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
     let mut left: Vec<_> = std::fs::read_dir(&run)
@@ -110,6 +109,9 @@ o2: Check Order failed: exited with 1: no stock
 3 items: 2 succeeded, 1 failed, more than tolerated
   o2: Check Order: exited with 1: no stock
 trace written to session.toon
+run [..]:
+  orderflow show [..] --failed  failures by cause, with their logs
+  orderflow retry [..]          retry the failed items
 ";
     let told = place.run("--items orders.jsonl --jobs 1");
     says(&told, 1, "...\n", err);
@@ -315,7 +317,7 @@ fn names_of_files_reach_no_terminal_as_they_are() {
     assert_eq!(refused.exit, Some(3));
     assert!(refused.err.contains("a\u{fffd}[2J.jsonl holds 1 item\n"), "{}", refused.err);
     let told = place.run("--input name=Ada --session a\u{1b}[2J.toon");
-    assert!(told.err.ends_with("trace written to a\u{fffd}[2J.toon\n"), "{}", told.err);
+    assert!(told.err.contains("\ntrace written to a\u{fffd}[2J.toon\nrun "), "{}", told.err);
     assert!(!refused.err.contains('\u{1b}') && !told.err.contains('\u{1b}'));
 }
 
@@ -412,7 +414,7 @@ fn a_few_open_files_are_enough() {
         "{}",
         err.0
     );
-    assert_eq!(err.1, "60 items: 60 succeeded\ntrace written to session.toon\n");
+    assert!(err.1.starts_with("60 items: 60 succeeded\ntrace written to session.toon\nrun "), "{}", err.1);
 }
 
 #[test]

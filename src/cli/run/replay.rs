@@ -75,7 +75,7 @@ pub fn replay(
         complete,
     };
     let told = record.finish(&head, left)?;
-    show(args.show.format, &told, None, "", terminal)?;
+    show(args.show.format, &told, None, ("", args.show.tables), terminal)?;
     if !args.show.quiet {
         let items = told.stats.run.items.unwrap_or(0);
         terminal.talk(&format!("{} recorded executions of {items} items replayed\n", rows.len()));

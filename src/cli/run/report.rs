@@ -17,14 +17,18 @@ use crate::stats::{self, Stats, Verdict};
 use crate::value::budget::{Budget, Spent};
 use crate::value::dollars::Dollars;
 use crate::value::words;
+use crate::view::causes::{Cause, Causes};
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The most dead letters that are named.
+/// The most causes of failures, and the most items that wait, that are named.
 const LETTERS: usize = 10;
+
+/// The execution tables of a run of more items are left out.
+const TABLES: u64 = 10;
 
 /// The results of a finished run.
 pub struct Finished {
@@ -94,7 +98,8 @@ impl Finished {
 }
 
 /// Shows the result on standard output, unless the trace is there. A stored run has its name and its failed items.
-/// `results` follow the statistics.
+/// `results` follow the statistics; those of a run of one item replace them. `all_tables` also shows what is left out
+/// for its length.
 ///
 /// # Errors
 /// When the statistics cannot be written as JSON.
@@ -102,7 +107,7 @@ pub fn show(
     format: Format,
     finished: &Finished,
     stored: Option<(&str, &Run, &Graph)>,
-    results: &str,
+    (results, all_tables): (&str, bool),
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     if finished.on_output {
@@ -114,8 +119,19 @@ pub fn show(
             let rest =
                 finished.session.as_ref().map_or("the record".into(), |path| path.display().to_string());
             let width = terminal.width();
-            let tables = finished.executions.draw(width, &rest);
-            tables + &report.table(width) + results
+            let items = finished.stats.run.items.unwrap_or(0);
+            let has_tables = all_tables || items <= TABLES;
+            let tables = if has_tables { finished.executions.draw(width, &rest) } else { String::new() };
+            let figures = match items == 1 && stored.is_some() && !all_tables {
+                false => report.table(width),
+                true if finished.verdicts.is_empty() => String::new(),
+                true => view::stats::verdicts(&finished.verdicts, width),
+            };
+            let text = tables + &figures;
+            // Their first line is empty.
+            let results =
+                if text.ends_with("\n\n") || text.is_empty() { results.trim_start() } else { results };
+            text + results
         }
         Format::Json => {
             let mut report = serde_json::to_value(&report)?;
@@ -232,13 +248,85 @@ pub fn conclude(run: &Run, tally: Tally, total: u64, graph: &Graph, terminal: &m
     if let Some(spending) = spending(run.spent(), graph) {
         terminal.talk(&format!("  spent {spending}\n"));
     }
-    for letter in run.dead_letters().iter().take(LETTERS) {
-        terminal.talk(&format!("  {}\n", describe(letter, graph)));
+    terminal.talk(&failures(run.dead_letters(), graph));
+}
+
+/// Failed items by cause, the most frequent first. An item that is the only one of its cause, or has a failed
+/// compensation, has a line of its own.
+pub fn failures(letters: &[DeadLetter], graph: &Graph) -> String {
+    let (mut causes, mut own) = (Causes::default(), Vec::new());
+    let mut firsts: Vec<&DeadLetter> = Vec::new();
+    for letter in letters {
+        match &letter.end.error {
+            Some(error) if letter.end.uncompensated.is_empty() => {
+                let step = error.step.map(|step| &*graph.step(step).title);
+                let is_compensated = letter.end.state == ItemState::Compensated;
+                let message = format!("{}{}", error.message, if is_compensated { COMPENSATED } else { "" });
+                if causes.add(step, &letter.key, &message) == firsts.len() {
+                    firsts.push(letter);
+                }
+            }
+            _ => own.push(letter),
+        }
     }
-    let more = tally.failures().saturating_sub(LETTERS as u64);
+    let mut lines: Vec<String> =
+        own.into_iter().map(|letter| format!("  {}\n", describe(letter, graph))).collect();
+    lines.extend(causes.sorted().into_iter().map(|(place, cause)| match (cause.count, firsts.get(place)) {
+        (1, Some(letter)) => format!("  {}\n", describe(letter, graph)),
+        _ => by_cause(cause),
+    }));
+    let more = lines.len().saturating_sub(LETTERS);
+    lines.truncate(LETTERS);
     if more > 0 {
-        terminal.talk(&format!("  … and {more} more\n"));
+        lines.push(format!("  … and {}\n", words::count(more, "more cause")));
     }
+    lines.concat()
+}
+
+const COMPENSATED: &str = " (compensated)";
+
+/// A cause with the number of its items and the first of their keys.
+pub fn by_cause(cause: &Cause) -> String {
+    let step = cause.step.as_ref().map(|step| format!("{}: ", visible(step))).unwrap_or_default();
+    let keys: Vec<String> = cause.keys.iter().map(|key| visible(key)).collect();
+    let more = cause.count.saturating_sub(keys.len() as u64);
+    let more = if more > 0 { format!(", … and {more} more") } else { String::new() };
+    let items = words::count(cause.count, "item");
+    format!("  {items}: {step}{}\n    {}{more}\n", visible(&cause.message), keys.join(", "))
+}
+
+/// The name of a stored run, and what to do next.
+pub fn next(run: &Run, name: &str, terminal: &mut Terminal) {
+    let name = visible(name);
+    let commands = match run.dead_letters().is_empty() {
+        true => vec![(format!("orderflow show {name}"), "")],
+        false => vec![
+            (format!("orderflow show {name} --failed"), "failures by cause, with their logs"),
+            (format!("orderflow retry {name}"), "retry the failed items"),
+        ],
+    };
+    if let [(only, _)] = &commands[..] {
+        return terminal.talk(&format!("run {name}: {only}\n"));
+    }
+    let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    let lines = commands.iter().map(|(command, what)| format!("  {command:<width$}  {what}\n"));
+    terminal.talk(&format!("run {name}:\n{}", lines.collect::<String>()));
+}
+
+/// The last event of a run as JSON: how its items ended by this tally, what it has spent, and the exit code.
+pub fn ended(run: &Run, tally: Tally, total: u64, (id, name): (&str, &str), exit: u8) -> serde_json::Value {
+    let Tally { admitted, succeeded, failed, compensated, compensation_failed, cancelled } = tally;
+    let (waiting, awaiting) = (run.waiting_items(), run.awaiting_items());
+    serde_json::json!({
+        "event": "run-ended", "run": id, "name": name, "exit": exit,
+        "counts": {
+            "total": total, "succeeded": succeeded, "failed": failed, "compensated": compensated,
+            "compensation_failed": compensation_failed, "cancelled": cancelled,
+            "in_flight": admitted.saturating_sub(tally.settled()), "waiting": waiting, "awaiting": awaiting,
+            "not_started": total.saturating_sub(admitted),
+        },
+        "spent": run.spent().json(),
+    })
 }
 
 /// Shows the gates at which items wait, and the command that approves them.
@@ -325,7 +413,7 @@ pub fn approve_text(gate: &Gate, graph: &Graph, name: &str) -> String {
 }
 
 /// A word of a command line.
-pub(super) fn word(text: &str) -> String {
+pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
     let text = visible(text);
     if !text.is_empty() && text.chars().all(plain) {
@@ -398,7 +486,7 @@ fn describe(letter: &DeadLetter, graph: &Graph) -> String {
     let Some(error) = &letter.end.error else { return visible(&letter.key) };
     let mut text = format!("{}: {}", visible(&letter.key), told(error, graph));
     if letter.end.state == ItemState::Compensated {
-        text.push_str(" (compensated)");
+        text.push_str(COMPENSATED);
     }
     for error in &letter.end.uncompensated {
         text.push_str(&format!("\n    {}", uncompensated(error, graph)));

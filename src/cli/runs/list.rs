@@ -18,7 +18,7 @@ use std::time::Duration;
 const UNREADABLE: &str = "unreadable";
 
 /// A run in the list, as scripts see it.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct RunLine {
     /// Its whole name.
     pub run: String,
@@ -54,6 +54,18 @@ impl RunLine {
         }
     }
 
+    /// The line of a run, whatever it is.
+    pub fn read(folder: &Path, name: &str) -> RunLine {
+        let read = || -> anyhow::Result<RunLine> {
+            // Before its events are read: a run that ends meanwhile is still shown as running.
+            let held = Lock::is_held(folder)?;
+            let (header, records) = journal::read(folder)?;
+            let gist = Gist::find(folder, header.clone(), records, held)?;
+            Ok(RunLine::of(&header, folder, name.to_owned(), gist))
+        };
+        read().unwrap_or_else(|why| RunLine::unreadable(folder, name.to_owned(), &why))
+    }
+
     fn unreadable(folder: &Path, name: String, why: &anyhow::Error) -> RunLine {
         RunLine {
             run: find::name(folder),
@@ -69,7 +81,7 @@ impl RunLine {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    pub fn cells(&self) -> Vec<String> {
         let text = |text: &Option<String>| text.as_deref().map(visible).unwrap_or_default();
         vec![
             visible(&self.name),

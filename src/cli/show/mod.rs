@@ -3,11 +3,13 @@
 mod attempts;
 mod conversation;
 mod events;
+mod failed;
 pub mod files;
 mod gates;
 pub mod item;
 mod items;
 mod nested;
+mod outputs;
 pub mod session;
 
 use super::clashes;
@@ -30,6 +32,7 @@ use crate::view::{milliseconds, outcome};
 use anyhow::Context;
 use conversation::Filter;
 use items::{ItemTable, ShownItem};
+use outputs::OutputFormat;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +45,8 @@ Examples:
   orderflow show last --item run            the steps for all items
   orderflow show last --item 7 --conversation
                                             what its agents were asked and answered
+  orderflow show last --failed              why items failed, by cause
+  orderflow show last --results csv         the outputs of all items
   orderflow show last --session trace.toon  write the session file, up to now
   orderflow show last --dead-letters -o failed.toon
                                             the failed items as a table to edit
@@ -79,12 +84,24 @@ pub struct Args {
     /// Copy the files that the run's steps made to this folder; never overwrite
     #[arg(long, value_name = "DIR", value_parser = stream::folder, conflicts_with_all = ["item", "conversation", "session", "dead_letters", "format"])]
     files: Option<PathBuf>,
+    /// Show the failures by cause, with the end of a log and what was compensated
+    #[arg(long, conflicts_with_all = ["item", "conversation", "session", "dead_letters", "files"])]
+    failed: bool,
+    /// Print the outputs of all items
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with_all = ["item", "conversation", "session", "dead_letters", "files", "failed", "format"])]
+    results: Option<OutputFormat>,
     /// Add the executions of an ended run to its document, as run --write does; existing ones are not changed
-    #[arg(long, conflicts_with_all = ["item", "conversation", "session", "dead_letters", "files", "format"])]
+    #[arg(long, conflicts_with_all = ["item", "conversation", "session", "dead_letters", "files", "failed", "results", "format"])]
     write: bool,
     /// How to show the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// The last run of the document that an item's step has run, and the name of a step in it, of a name such as
+/// `Review/Check`.
+pub(super) fn within(history: &History, key: &str, step: &str) -> Option<(History, String)> {
+    nested::within(history, key, &Filter { step: Some(step), attempt: None })
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -101,6 +118,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     };
     match (&args.files, &args.session, args.item.as_ref().or(only.as_ref())) {
         _ if args.dead_letters => letters(&history, args.output.as_deref(), args.force, terminal)?,
+        _ if args.failed => failed::show(&history, args.format, terminal)?,
+        _ if let Some(format) = args.results => outputs::print(&history, format, terminal)?,
         _ if args.write => write_later(&history, held, terminal)?,
         (Some(target), ..) => files::export(&history, target, terminal)?,
         (None, Some(target), _) => session::write(&history, target, terminal)?,
