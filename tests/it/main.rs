@@ -103,6 +103,7 @@ mod states;
 mod stats;
 mod support;
 mod survivors;
+mod top;
 mod trace;
 mod trust;
 mod type_mutations;

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 pub struct Screen {
     child: Child,
     /// What is typed; open until the end.
-    _stdin: std::process::ChildStdin,
+    stdin: std::process::ChildStdin,
     stdout: ChildStdout,
     terminal: vt100::Parser,
     /// Whether a line was ever wrapped.
@@ -17,8 +17,12 @@ pub struct Screen {
 impl Screen {
     /// Begins `orderflow` with these arguments.
     pub fn begin(place: &Place, args: &str, columns: u16, rows: u16) -> Screen {
-        let program =
-            format!("stty cols {columns} rows {rows}; exec {} {args}", env!("CARGO_BIN_EXE_orderflow"));
+        Screen::begin_program(place, &format!("{} {args}", env!("CARGO_BIN_EXE_orderflow")), columns, rows)
+    }
+
+    /// Begins this program.
+    pub fn begin_program(place: &Place, program: &str, columns: u16, rows: u16) -> Screen {
+        let program = format!("stty cols {columns} rows {rows}; exec {program}");
         let mut terminal = Command::new("script");
         terminal.args(["-qec", &program, "/dev/null"]).current_dir(place.folder());
         terminal.env("XDG_STATE_HOME", place.path(".state")).env("TERM", "xterm").env_remove("NO_COLOR");
@@ -26,7 +30,12 @@ impl Screen {
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let size = |size| std::num::NonZero::new(size).unwrap();
         let terminal = vt100::Parser::new(size(rows), size(columns), 0);
-        Screen { child, _stdin: stdin, stdout, terminal, wrapped: false }
+        Screen { child, stdin, stdout, terminal, wrapped: false }
+    }
+
+    /// Types keys.
+    pub fn type_in(&mut self, keys: &str) {
+        std::io::Write::write_all(&mut self.stdin, keys.as_bytes()).unwrap();
     }
 
     /// Reads more; false at the end.
