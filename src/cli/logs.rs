@@ -166,10 +166,11 @@ struct Printer {
 impl Printer {
     fn part(&mut self, part: &LogPart, terminal: &mut Terminal) {
         if part.left_out > 0 {
-            for (_, (part, text)) in
-                self.open.extract_if((part.log, 0)..=(part.log, u8::MAX), |_, _| true).collect::<Vec<_>>()
-            {
-                self.line(&part, Some(&text));
+            let begun = self.open.range((part.log, 0)..=(part.log, u8::MAX)).map(|(place, _)| *place);
+            for place in begun.collect::<Vec<_>>() {
+                if let Some((part, text)) = self.open.remove(&place) {
+                    self.line(&part, Some(&text));
+                }
             }
             self.line(part, None);
         }
