@@ -30,6 +30,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[command(after_help = with_exits("\
 Examples:
   orderflow show last                                 what waits, and why
+  orderflow approve last                              the only gate at which items wait
   orderflow approve last 'Deploy'                     all items, also later ones
   orderflow approve last 'Deploy' --item order_003    only this item
   orderflow approve last 'Deploy' --as ops --note 'ticket 4711'
@@ -44,8 +45,7 @@ of the step with this title. Tasks that are not ticked decide nothing.", EXITS))
 pub struct Approve {
     /// last, the beginning of a run's name, or a run's folder
     run: String,
-    /// The step or group behind the gate
-    #[arg(required_unless_present = "from")]
+    /// The step or group behind the gate [default: the only one at which items wait]
     step: Option<String>,
     /// Approve the gates that this file ticks, or standard input (-)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["step", "item"])]
@@ -115,6 +115,10 @@ struct Told {
     items: Vec<String>,
     all: bool,
     waiting: usize,
+    /// How many waited until their time had passed.
+    late: usize,
+    /// How many have a decision that counts once the run continues.
+    stored: usize,
     /// Earlier decisions that stay, by item; `None` as a key for all items, as a decision for a time that passed.
     already: Vec<(Option<String>, Option<Decision>)>,
 }
@@ -159,12 +163,17 @@ fn decide(
             let items = (!how.item.is_empty()).then(|| how.item.clone());
             (vec![Wanted { gate: history.gate_called(step)?, items }], Vec::new())
         }
-        (None, None) => (Vec::new(), Vec::new()),
+        (None, None) => {
+            let items = (!how.item.is_empty()).then(|| how.item.clone());
+            (vec![Wanted { gate: only(&history.graph, &log)?, items }], Vec::new())
+        }
     };
+    let ticked = wanted.len();
     let mut allowed = Vec::new();
     for one in wanted {
         match permitted(&history.graph, one.gate, &decision) {
-            Err(stop) if tasks.is_some() => terminal.error(&stop.into()),
+            // A file has the tasks of all.
+            Err(_) if tasks.is_some() => terminal.talk(&left_out(&history.graph, one.gate)),
             Err(stop) => return Err(stop.into()),
             Ok(()) => allowed.push(one),
         }
@@ -172,20 +181,48 @@ fn decide(
     drop(history);
     let (told, graph, active) = carry_out(&home, &allowed, &decision, terminal)?;
     let name = find::called(&home)?;
-    tell(&told, &graph, &decision, &name, &how, terminal)?;
+    tell(&told, &graph, &decision, (&name, active), &how, terminal)?;
     for text in &unmatched {
         terminal.talk(&format!("no gate of this run has the text `{}`\n", visible(text)));
     }
     let contrary = |(_, found): &(Option<String>, Option<Decision>)| {
         found.as_ref().is_none_or(|found| found.approved != approved)
     };
-    let failed = !unmatched.is_empty() || told.iter().flat_map(|told| &told.already).any(contrary);
+    // The tasks of a pull request are not only approvals.
+    let failed =
+        !unmatched.is_empty() && ticked == 0 || told.iter().flat_map(|told| &told.already).any(contrary);
     if how.resume && !active {
         let exit = run::go_on(&home, &how.again, &run::Ask::Resume { current: false }, terminal)?;
         return Ok(if exit == Exit::Ok && failed { Exit::Failed } else { exit });
     }
     terminal.finish()?;
     Ok(if failed { Exit::Failed } else { Exit::Ok })
+}
+
+/// The only gate at which items wait.
+///
+/// # Errors
+/// Items wait at several gates, or at none.
+fn only(graph: &Graph, log: &GateLog) -> Result<GateId, Stop> {
+    let gates: std::collections::BTreeSet<GateId> = log.waiting.iter().map(|one| one.gate).collect();
+    let title = |id: &GateId| graph.gate(*id).map(|gate| format!("`{}`", visible(&graph.gated(gate))));
+    match gates.iter().collect::<Vec<_>>().as_slice() {
+        [only] => Ok(**only),
+        [] => Err(Stop::new(Exit::Invalid, "no item waits at a gate; nothing was recorded")),
+        several => {
+            let titles: Vec<String> = several.iter().filter_map(|id| title(id)).collect();
+            let message = format!("items wait at several gates: {}; nothing was recorded", titles.join(", "));
+            Err(Stop::new(Exit::Usage, message).help("name the step or group behind one of them"))
+        }
+    }
+}
+
+/// What is said of a task that another person decides.
+fn left_out(graph: &Graph, gate: GateId) -> String {
+    let gate = graph.gate(gate);
+    let title = gate.map(|gate| visible(&graph.gated(gate))).unwrap_or_default();
+    let by = gate.and_then(|gate| gate.by.as_deref()).map(visible).unwrap_or_default();
+    format!("{title} is left out: only {by} decides at its gate\n")
 }
 
 /// Whether this person may decide at a gate.
@@ -279,15 +316,30 @@ fn resolve(
         || history.graph.gate(gate).map(|gate| visible(&history.graph.gated(gate))).unwrap_or_default();
     let within = history.graph.gate(gate).and_then(|gate| gate.within);
     let waiting = log.waiting.iter().filter(|one| one.gate == gate).count();
-    let mut told =
-        Told { gate, items: Vec::new(), all: wanted.items.is_none(), waiting, already: Vec::new() };
+    let mut told = Told {
+        gate,
+        items: Vec::new(),
+        all: wanted.items.is_none(),
+        waiting,
+        late: 0,
+        stored: 0,
+        already: Vec::new(),
+    };
     let mut events = Vec::new();
     let Some(keys) = &wanted.items else {
         let late: Vec<ItemId> = log.late(gate, within, decision.at).collect();
         told.waiting -= late.len();
+        // A decision that is stored already counts for its items.
+        let stored = log.waiting.iter().filter(|one| one.gate == gate && one.stored.is_some()).count();
+        told.waiting = told.waiting.saturating_sub(stored);
+        told.stored = stored;
         events.extend(late.into_iter().map(|item| ItemEvent::GateExpired(gate).of(item, at)));
+        told.late = waiting - told.waiting;
         match log.standing.get(&gate) {
-            Some(found) => told.already.push((None, Some(found.clone()))),
+            // Those that wait have had their decision: they are asked again.
+            Some(found) if told.waiting == 0 || found.at >= decision.at => {
+                told.already.push((None, Some(found.clone())))
+            }
             None if history.is_over()? => {
                 let message = format!(
                     "the run is over, and no item waits at the gate of `{}`; nothing was recorded",
@@ -295,7 +347,7 @@ fn resolve(
                 );
                 return Err(Stop::new(Exit::Invalid, message).into());
             }
-            None => events.push(RunEvent::Decided { gate, decision: decision.clone() }.at(at)),
+            _ => events.push(RunEvent::Decided { gate, decision: decision.clone() }.at(at)),
         }
         return Ok((told, events));
     };
@@ -318,7 +370,12 @@ fn resolve(
                     }
                     None => format!("the run has started no item with the key `{}`", visible(key)),
                 };
-                let help = "orderflow show RUN lists who waits; without --item, the decision is for all items, also later ones";
+                let run = find::called(history.home())
+                    .map(|run| visible(&run))
+                    .unwrap_or_else(|_| "RUN".to_owned());
+                let help = format!(
+                    "orderflow show {run} lists who waits; without --item, the decision is for all items, also later ones"
+                );
                 return Err(Stop::new(Exit::Invalid, message + "; nothing was recorded").help(help).into());
             }
         }
@@ -361,6 +418,8 @@ fn after(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::R
             items: Vec::new(),
             all: one.items.is_none(),
             waiting: mine.len(),
+            late: 0,
+            stored: 0,
             already: Vec::new(),
         };
         let Some(keys) = &one.items else {
@@ -389,7 +448,7 @@ fn tell(
     all: &[Told],
     graph: &Graph,
     decision: &Decision,
-    run: &str,
+    (run, active): (&str, bool),
     how: &How,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
@@ -399,6 +458,9 @@ fn tell(
         return Ok(());
     }
     all.iter().for_each(|told| terminal.talk(&told.text(graph, decision)));
+    if all.iter().any(Told::continues) && !active && !how.resume {
+        terminal.talk(&format!("  continue the run with orderflow resume {}\n", visible(run)));
+    }
     Ok(())
 }
 
@@ -434,6 +496,14 @@ pub fn record_decision(
 }
 
 impl Told {
+    /// Whether the run continues by what is stored.
+    fn continues(&self) -> bool {
+        match self.all {
+            true => self.stored > 0 || self.already.is_empty() && self.waiting + self.late > 0,
+            false => !self.items.is_empty(),
+        }
+    }
+
     fn title(&self, graph: &Graph) -> String {
         graph.gate(self.gate).map(|gate| graph.gated(gate)).unwrap_or_default()
     }
@@ -467,6 +537,10 @@ impl Told {
                     more => format!("{more} wait now"),
                 };
                 text.push_str(&format!("{verb} {title} for all items; {now}\n"));
+                if self.late > 0 {
+                    let late = words::count(self.late, "item");
+                    text.push_str(&format!("  too late for {late}: the time to decide has passed\n"));
+                }
             }
             (false, [only]) => text.push_str(&format!("{verb} {title} for {}\n", visible(only))),
             (false, [_, _, ..]) => {

@@ -88,7 +88,7 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let Some(graph) = &document.graph else { continue };
+            let Some(graph) = &mut document.graph else { continue };
             document.uses.push((graph.step(id).phase.clone(), child));
             let Some(Some(Document { graph: Some(inner), source, spec, .. })) = self.all.get(child) else {
                 continue;
@@ -102,6 +102,7 @@ impl Reader<'_> {
             let name = self.shown(Path::new(&source.name));
             let inner = Reused { name: &name, source, spec, graph: inner };
             problems.extend(graph::agree(&document.spec, graph, id, inner));
+            graph.adopt_types(id, inner.graph);
         }
         if let Some(graph) = &mut document.graph {
             graph.leave_uncompensated_by_themselves(&plain);

@@ -34,6 +34,7 @@ mod show;
 mod signal;
 mod stats;
 mod stream;
+mod synonyms;
 mod terminal;
 mod top;
 mod trace;
@@ -158,6 +159,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(mut error) => {
+            synonyms::correct(&mut error, &args);
             run::hint(&mut error, &args);
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
             Terminal::new().arguments(error);

@@ -170,6 +170,6 @@ fn spread() -> Graph {
     });
     steps[1].each = Some(Each { element, list: ValueId(0) });
     let mut graph = graph(steps);
-    graph.values.push(ValueInfo { name: "element".into(), ty: None });
+    graph.values.push(ValueInfo { name: "element".into(), ty: None, adopted: false });
     graph
 }

@@ -179,12 +179,29 @@ impl Resolver<'_> {
                 Some(value) => found.push((name.to_owned(), *value)),
                 None => {
                     let near = self.names.near(name, self.values.keys().map(String::as_str));
+                    let member = self.member(name);
+                    let near = member.as_deref().or(near);
                     self.diagnostics.push(catalogue::unknown_value(at, name, near));
                     whole = false;
                 }
             }
         }
         whole.then(|| Guard { condition: condition.value.clone(), names: found })
+    }
+
+    /// The value that has a member of this name, such as `review.approved`, if there is one.
+    fn member(&self, name: &str) -> Option<String> {
+        let ports = self.flow.steps.iter().flat_map(|ports| ports.outputs.iter().chain(&ports.inputs));
+        let has = |ty: &Type| {
+            let Type::Named(ty) = ty else { return false };
+            let defined = self.spec.types.iter().find(|defined| defined.name.value == *ty);
+            let members = defined.and_then(|defined| defined.schema.get("properties"));
+            members.is_some_and(|members| members.get(name).is_some())
+        };
+        let mut having = ports.filter(|port| port.ty.is_some_and(|ty| has(&ty.value)));
+        let first = having.next()?;
+        let shown = format!("{}.{name}", in_conditions(self.flow.name(first.value)));
+        having.all(|port| port.value == first.value).then_some(shown)
     }
 
     fn declared(&self, value: ValueId) -> Option<&Type> {

@@ -58,7 +58,13 @@ pub fn build(source: &Source, spec: &Spec) -> (Option<Graph>, Vec<Diagnostic>) {
     let exits = loops.exits(&links);
     let waits = links.iter().chain(&exits);
     let followers = Followers::new(spec.steps.len(), waits.clone().map(|link| (link.from, link.to)));
+    let before = diagnostics.len();
     report_cycles(&followers, waits, &flow, (&names, &loops), &mut diagnostics);
+    // The error of the loop is the reason.
+    if spec.loops_unread && diagnostics.len() > before {
+        diagnostics.truncate(before);
+        return (None, diagnostics);
+    }
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return (None, diagnostics);
@@ -251,6 +257,7 @@ fn report_undone(spec: &Spec, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
         step.program.is_none()
             && step.annotations.document.is_none()
             && doer(spec, flow, *index).0.is_none()
+            && !step.document_unread
             && !stray(&step.title.value)
     };
     let undone = (0..spec.steps.len()).filter(undone);

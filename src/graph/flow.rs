@@ -125,7 +125,7 @@ impl<'a> Flow<'a> {
 
     fn value(&mut self, name: &'a str) -> ValueId {
         *self.by_name.entry(name).or_insert_with(|| {
-            self.values.push(ValueInfo { name: name.to_owned(), ty: None });
+            self.values.push(ValueInfo { name: name.to_owned(), ty: None, adopted: false });
             ValueId(self.values.len() as u32 - 1)
         })
     }

@@ -10,6 +10,9 @@ use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Mark, Spec};
 use std::collections::{BTreeSet, HashSet};
 
+/// The shortest timeout that is probably meant for waiting.
+const LONG: std::time::Duration = std::time::Duration::from_secs(3600);
+
 /// Warns of each such place, in the order of the places. `graph` is built from `spec`; `effects` is whether a step has
 /// effects.
 pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<Diagnostic> {
@@ -17,10 +20,12 @@ pub fn lint(spec: &Spec, graph: &Graph, effects: &dyn Fn(&Step) -> bool) -> Vec<
     let lint = Lint { spec, graph };
     lint.dependence(&mut diagnostics);
     lint.lacks(&mut diagnostics);
+    lint.waiting(&mut diagnostics);
     super::prose::check(spec, graph, &mut diagnostics);
     absence::unsaid(spec, graph, &mut diagnostics);
     absence::beside(spec, graph, effects, &mut diagnostics);
     assumed::check(spec, graph, effects, &mut diagnostics);
+    super::anyway::check(spec, graph, effects, &mut diagnostics);
     if spec.steps.iter().any(|step| step.annotations.compensate.is_some() && !runs_a_document(step)) {
         lint.uncompensated(effects, &mut diagnostics);
     }
@@ -50,6 +55,24 @@ impl Lint<'_> {
                 let made = self.spec.steps[maker.index()].title.span;
                 let (title, maker) = (&self.graph.step(id).title, &self.graph.step(*maker).title);
                 diagnostics.push(catalogue::critical_needs_optional(at, title, name, maker, made));
+            }
+        }
+    }
+
+    /// Long timeouts of steps that wait, without a limit, for a person or an event.
+    fn waiting(&self, diagnostics: &mut Vec<Diagnostic>) {
+        for step in &self.spec.steps {
+            let Some(timeout) = &step.annotations.timeout else { continue };
+            let time = crate::value::words::duration(timeout.value);
+            let awaits = step.annotations.awaits.as_ref().filter(|awaits| awaits.value.within.is_none());
+            let gate = step.gate.as_ref().filter(|gate| gate.within.is_none());
+            let part = match (awaits, gate) {
+                (Some(awaits), _) => format!("`[await:: {} within {time}]`", awaits.value.event.value),
+                (None, Some(_)) => format!("`> [!gate within {time}]`"),
+                (None, None) => continue,
+            };
+            if timeout.value >= LONG {
+                diagnostics.push(catalogue::waits_without_limit(timeout.span, &time, &part));
             }
         }
     }

@@ -134,7 +134,7 @@ impl Graph {
 
     fn said(&self, id: ValueId) -> String {
         let value = self.value(id);
-        match &value.ty {
+        match value.ty.as_ref().filter(|_| !value.adopted) {
             Some(ty) => match ty.schema() {
                 Some(schema) => format!("{}::{ty} {schema}", value.name),
                 None => format!("{}::{ty}", value.name),

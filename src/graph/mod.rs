@@ -3,6 +3,7 @@
 
 mod absence;
 mod always;
+mod anyway;
 mod assumed;
 mod before;
 mod branches;

@@ -93,6 +93,8 @@ pub struct Settings {
 pub struct ValueInfo {
     pub name: String,
     pub ty: Option<Type>,
+    /// Whether the type is only that of a document which a step runs: no part of the meaning of this document.
+    pub adopted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -462,6 +464,27 @@ impl Graph {
             next = required.insert(*only).then_some(only.step);
         }
         required
+    }
+
+    /// The steps that have ended before this one begins although it does not need them: the last ones of loops of which it
+    /// needs a step, and, for the first steps that run once after all items, the last ones of the items.
+    pub fn exits(&self, id: StepId) -> BTreeSet<StepId> {
+        let step = self.step(id);
+        let mut exits = BTreeSet::new();
+        for need in &step.needs {
+            let left = self.step(need.step).repeats.iter().find(|repeat| !step.repeats.contains(repeat));
+            let Some(repeat) = left.and_then(|id| self.repeats.get(id.index())) else { continue };
+            let ends = |id: &&StepId| !self.step(**id).dependents.iter().any(|next| repeat.contains(*next));
+            exits.extend(repeat.steps.iter().filter(ends).copied());
+        }
+        let first = step.once && !step.needs.iter().any(|need| self.step(need.step).once);
+        if first && step.kind == Kind::Forward {
+            let of_item = |id: &StepId| !self.step(*id).once;
+            let ends = |id: &StepId| of_item(id) && !self.step(*id).dependents.iter().any(of_item);
+            exits.extend(self.order.iter().copied().filter(ends));
+        }
+        exits.retain(|exit| !step.needs.iter().any(|need| need.step == *exit));
+        exits
     }
 
     /// A step's groups, innermost first.

@@ -42,6 +42,11 @@ impl Claims<'_> {
         *self.by_title.get(title)?
     }
 
+    fn in_one_loop(&self, one: StepId, other: StepId) -> bool {
+        let repeats = &self.graph.step(other).repeats;
+        self.graph.step(one).repeats.iter().any(|repeat| repeats.contains(repeat))
+    }
+
     fn is_forward(&self, id: StepId) -> bool {
         self.graph.step(id).kind == Kind::Forward
     }
@@ -60,7 +65,10 @@ impl Claims<'_> {
                     (false, false) => problem.fixed(false, vec![self.order(id, &[title])]),
                 })
             }
-            Says::Back(title) => Some(catalogue::loop_in_prose(span, title)),
+            // A sentence about a loop that there is.
+            Says::Back(title) if self.find(title).is_some_and(|other| self.in_one_loop(id, other)) => None,
+            Says::Until(_) if !step.repeats.is_empty() => None,
+            Says::Back(title) => Some(catalogue::loop_in_prose(span, &step.title, title)),
             Says::Until(what) => Some(catalogue::until_in_prose(span, what)),
             Says::Before(title) => {
                 let other =

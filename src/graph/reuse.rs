@@ -73,6 +73,27 @@ impl Graph {
         self.leave_uncompensated(&found);
     }
 
+    /// Gives the values of a step that have no type here the types that they have in the document which it runs.
+    pub fn adopt_types(&mut self, id: StepId, child: &Graph) {
+        let step = &self.steps[id.index()];
+        let taken: Vec<ValueId> = step.takes(&self.inputs).collect();
+        let name = |id: ValueId| self.value(id).name.as_str();
+        let typed = |other: &ValueId| child.value(*other).ty.clone().filter(|ty| !is_special(ty));
+        let inner = |id: ValueId| child.inputs.iter().find(|other| child.value(**other).name == name(id));
+        let inputs = taken.into_iter().filter_map(|id| Some((id, typed(inner(id)?)?)));
+        let outputs = step.outputs.iter().filter_map(|output| {
+            let ty = typed(&child.given_by(name(output.value))?)?;
+            let ty = if step.each.is_some() { Type::List(Box::new(ty)) } else { ty };
+            Some((output.value, ty))
+        });
+        for (id, ty) in inputs.chain(outputs).collect::<Vec<_>>() {
+            let value = &mut self.values[id.index()];
+            if value.ty.is_none() {
+                (value.ty, value.adopted) = (Some(ty), true);
+            }
+        }
+    }
+
     /// The values that a document can give to a step of another one.
     pub fn gives(&self) -> impl Iterator<Item = ValueId> + '_ {
         let forward = self.steps.iter().filter(|step| step.kind == Kind::Forward && !step.once);
@@ -225,14 +246,12 @@ impl Agreement<'_> {
             let place = self.place(place.map_or(Span::new(0, 0), |ty| ty.name.span));
             return Some(catalogue::document_type_shape(at, one.name(), &place));
         }
-        // A file and a secret need to be known as such on both sides.
-        let special = |ty: &Type| ty.holds_files() || ty.holds_secrets();
         let fits = match (own, other) {
             (Some(own), Some(other)) => {
                 let (from, to) = if inwards { (own, other) } else { (other, own) };
-                serves(from, to) && special(own) == special(other)
+                serves(from, to) && is_special(own) == is_special(other)
             }
-            (Some(one), None) | (None, Some(one)) => !special(one),
+            (Some(one), None) | (None, Some(one)) => !is_special(one),
             (None, None) => true,
         };
         let said = |ty: Option<&Type>| ty.map_or("without a type".to_owned(), |ty| format!("`{ty}`"));
@@ -271,6 +290,11 @@ impl Agreement<'_> {
         let step = &self.spec.steps[self.id.index()];
         step.signature.as_ref().map_or(self.document.span, |signature| signature.span)
     }
+}
+
+/// A file and a secret need to be known as such on both sides.
+fn is_special(ty: &Type) -> bool {
+    ty.holds_files() || ty.holds_secrets()
 }
 
 /// Whether every value of one type fits the other; definitions are compared by what they accept.

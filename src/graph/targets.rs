@@ -4,7 +4,7 @@ use super::Kind;
 use super::names::{Names, Search};
 use super::outline::{ancestors, holds, within};
 use crate::diag::{Diagnostic, Span, catalogue};
-use crate::spec::{GroupId, Spec};
+use crate::spec::{GroupId, Spec, is_event_type};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
@@ -51,9 +51,15 @@ impl<'a> Targets<'a> {
         namer: Namer,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Result<Named, Box<Diagnostic>> {
+        // `Review?` in an order: also where `Review` does not run.
+        let known =
+            |name: &str| self.names.is_step(name) || !matches!(self.names.find_group(name), Search::Nothing);
+        let bare = written.strip_suffix('?').map(str::trim_end);
+        let bare = bare.filter(|bare| !matches!(namer, Namer::Decider(_)) && !known(written) && known(bare));
+        let written = bare.unwrap_or(written);
         let is_step = self.names.is_step(written);
         let group = match self.names.find_group(written) {
-            Search::Nothing if !is_step => return Err(self.names.unknown(written, at)),
+            Search::Nothing if !is_step => return Err(self.unknown(written, at, namer)),
             Search::Several(groups) if !is_step => {
                 return Err(Box::new(self.ambiguous(written, at, groups)));
             }
@@ -77,6 +83,22 @@ impl<'a> Targets<'a> {
             diagnostics.push(catalogue::step_and_group(&title.value, at, means, title.span, place));
         }
         Ok(Named::Step(step))
+    }
+
+    /// Neither has the title: perhaps it is an event, or leads back.
+    fn unknown(&self, written: &str, at: Span, namer: Namer) -> Box<Diagnostic> {
+        let unknown = self.names.unknown(written, at);
+        let lower = written.to_lowercase();
+        let back = ["back to ", "go back to ", "goes back to ", "return to ", "returns to ", "repeat "];
+        Box::new(match namer {
+            _ if !unknown.fixes.is_empty() => *unknown,
+            Namer::Decider(_) if back.iter().any(|words| lower.starts_with(words)) => unknown
+                .help("to repeat steps, put them into a group with `[repeat:: 3 until …]` in its heading"),
+            Namer::Step(_) | Namer::Group(_) if written.contains('.') && is_event_type(written) => {
+                unknown.help(format!("for an event, write `[await:: {written}]`"))
+            }
+            _ => *unknown,
+        })
     }
 
     fn ambiguous(&self, written: &str, at: Span, groups: &[GroupId]) -> Diagnostic {

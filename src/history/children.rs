@@ -223,7 +223,11 @@ impl EndedChild {
             let step = error.step.and_then(|id| self.graph.steps.get(id.index()));
             step.map_or(String::new(), |step| format!("{}: ", step.title))
         };
+        let cancelled = self.end.state == ItemState::Cancelled
+            || self.end.error.as_ref().is_some_and(|error| error.step.is_none());
         let mut message = match &self.end.error {
+            // Only the run of the document was cancelled: the step was stopped.
+            _ if stopped && cancelled => "the run of the document was stopped".to_owned(),
             Some(error) => format!("{}{}", title(error), error.message),
             None => "it was cancelled".to_owned(),
         };

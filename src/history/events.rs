@@ -17,6 +17,8 @@ pub struct AwaitingStep {
     /// What the event's subject must be.
     pub subject: Arc<str>,
     pub since: UnixMillis,
+    /// The event that has come meanwhile: it is taken once the run continues.
+    pub stored: Option<u64>,
 }
 
 /// An event from outside that no step has taken.
@@ -58,8 +60,11 @@ impl History {
             step,
             subject: subject.clone(),
             since,
+            stored: run.stored_event(item, step),
         });
         let awaiting: Vec<AwaitingStep> = awaiting.collect();
+        // An event that is about to be taken is not left over.
+        awaiting.iter().filter_map(|one| one.stored).for_each(|number| drop(seen.open.remove(&number)));
         let prospect = sent.map(|sent| self.prospect(&run, &seen, &awaiting, sent)).unwrap_or_default();
         let untaken = seen.open.iter().map(|(number, [id, kind, subject])| UntakenEvent {
             id: id.clone(),

@@ -23,6 +23,8 @@ pub struct Waiting {
     /// With its values.
     pub question: String,
     pub since: UnixMillis,
+    /// What was decided meanwhile: it counts once the run continues.
+    pub stored: Option<Decision>,
 }
 
 /// The gates of a run as its journal shows them.
@@ -34,6 +36,8 @@ pub struct GateLog {
     /// What was decided about all items.
     pub standing: BTreeMap<GateId, Decision>,
     keys: HashMap<Arc<str>, ItemId>,
+    /// The questions that were asked.
+    asked: Vec<(ItemId, GateId, String)>,
     /// The time of the run's last event.
     pub last: Millis,
 }
@@ -58,7 +62,9 @@ impl History {
         let mut log = GateLog::default();
         let run = self.fold(|event, _| log.see(event))?;
         let asked = run.waiting().filter_map(|(item, key, gate, since)| {
-            Some(Waiting { item, key: key.clone(), gate, question: run.ask(item, gate)?.question, since })
+            let question = run.ask(item, gate)?.question;
+            let stored = run.stored_decision(item, gate).cloned();
+            Some(Waiting { item, key: key.clone(), gate, question, since, stored })
         });
         log.waiting = asked.collect();
         log.standing = self
@@ -120,8 +126,12 @@ impl GateLog {
             EventKind::Item(item, ItemEvent::Admitted { key, .. }) => {
                 self.keys.insert(key.clone(), *item);
             }
-            EventKind::Item(item, ItemEvent::GateReached { gate, .. }) => {
-                drop(self.decided.remove(&(*item, *gate)))
+            EventKind::Item(item, ItemEvent::GateReached { gate, question, .. }) => {
+                self.decided.remove(&(*item, *gate));
+                let asked = (*item, *gate, question.clone());
+                if !self.asked.contains(&asked) {
+                    self.asked.push(asked);
+                }
             }
             EventKind::Item(item, ItemEvent::Decided { gate, decision }) => {
                 self.decided.insert((*item, *gate), Some(decision.clone()));
@@ -158,6 +168,18 @@ impl GateLog {
         })
     }
 
+    /// The gates at which a question was asked that is answered by now, each with the keys of the items.
+    pub fn answered(&self, is: impl Fn(&str) -> bool) -> BTreeMap<GateId, Vec<String>> {
+        let keys: HashMap<ItemId, &Arc<str>> = self.keys.iter().map(|(key, item)| (*item, key)).collect();
+        let mut found: BTreeMap<GateId, Vec<String>> = BTreeMap::new();
+        for (item, gate, _) in self.asked.iter().filter(|(.., question)| is(question)) {
+            let key = keys.get(item).filter(|_| self.decided.contains_key(&(*item, *gate)));
+            found.entry(*gate).or_default().extend(key.map(|key| key.to_string()));
+        }
+        found.retain(|_, keys| !keys.is_empty());
+        found
+    }
+
     /// The items at a gate whose time to decide has passed, though the run has not noticed yet.
     pub fn late(
         &self,
@@ -185,7 +207,8 @@ impl GateLog {
     }
 }
 
-fn is_late(waiting: &Waiting, within: Option<Duration>, now: UnixMillis) -> bool {
+/// Whether the time to decide has passed at this time of the clock.
+pub fn is_late(waiting: &Waiting, within: Option<Duration>, now: UnixMillis) -> bool {
     let within = within.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     within.is_some_and(|within| waiting.since.saturating_add(within) <= now)
 }

@@ -34,7 +34,7 @@ pub use error::{Error, ErrorKind};
 pub use events::{AwaitingStep, EventLog, Prospect, UntakenEvent};
 pub use failures::{Failed, Failures};
 pub use follow::{FollowedEvent, Follower};
-pub use gates::{GateLog, Ruling, Waiting};
+pub use gates::{GateLog, Ruling, Waiting, is_late};
 pub use lock::{lock, try_lock};
 pub use nested::{NestedRows, NestedTrace};
 pub use options::{RunOptions, StoredDocument};
@@ -55,6 +55,7 @@ use crate::value::budget::Spent;
 use documents::{Documents, Renumbering, another};
 use sequence::Sequence;
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -269,6 +270,20 @@ impl History {
             Ok(())
         })?;
         Ok(run)
+    }
+
+    /// How many items wait at a gate, and for an event, although what they wait for is stored: they continue with the run.
+    ///
+    /// # Errors
+    /// As for [`events`](Self::events).
+    pub fn moving_on(&self) -> anyhow::Result<(u64, u64)> {
+        let run = self.fold(|_, _| {})?;
+        let gates = run.waiting().filter(|(item, _, gate, _)| run.stored_decision(*item, *gate).is_some());
+        let gates: BTreeSet<ItemId> = gates.map(|(item, ..)| item).collect();
+        let events = run.awaiting().filter(|(item, _, step, ..)| run.stored_event(*item, *step).is_some());
+        let events: BTreeSet<ItemId> =
+            events.map(|(item, ..)| item).filter(|item| !gates.contains(item)).collect();
+        Ok((gates.len() as u64, events.len() as u64))
     }
 
     /// For a run that starts nothing.

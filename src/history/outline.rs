@@ -11,6 +11,7 @@ use crate::spec::Tolerance;
 use crate::stats::{self, Dimension, Live, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct Counts {
     #[serde(default)]
     pub awaiting: u64,
     pub not_started: Option<u64>,
+    /// Events of steps that channels did not accept: resuming the run publishes them.
+    #[serde(default)]
+    pub unpublished: u64,
 }
 
 /// The facts that an outline needs besides the events.
@@ -113,6 +117,8 @@ pub struct Outline {
     drained: bool,
     /// What items wait for.
     waiting: BTreeSet<(ItemId, Waits)>,
+    /// Events that channels did not accept, with the channel.
+    unpublished: BTreeSet<(Arc<str>, String)>,
     /// Whether an expectation of the document is not met.
     pub unmet: bool,
     /// In milliseconds since the run began, without pauses.
@@ -139,11 +145,13 @@ impl Outline {
                 }
                 RunEvent::Drained(_) => self.drained = true,
                 RunEvent::Stopped(why) => self.stopped = Some(*why),
-                RunEvent::ItemsExhausted
-                | RunEvent::Decided { .. }
-                | RunEvent::Received(_)
-                | RunEvent::Published { .. }
-                | RunEvent::NotPublished { .. } => {}
+                RunEvent::Published { channel, id } => {
+                    self.unpublished.remove(&(channel.clone(), id.to_string()));
+                }
+                RunEvent::NotPublished { channel, id, .. } => {
+                    self.unpublished.insert((channel.clone(), id.to_string()));
+                }
+                RunEvent::ItemsExhausted | RunEvent::Decided { .. } | RunEvent::Received(_) => {}
             },
             EventKind::Item(item, change) => {
                 self.wait(*item, change);
@@ -256,6 +264,7 @@ impl Outline {
             waiting: self.waiting_items(),
             awaiting: self.awaiting_items(),
             not_started: total.map(|total| total.saturating_sub(self.tally.admitted)),
+            unpublished: self.unpublished.len() as u64,
         }
     }
 

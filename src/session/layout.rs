@@ -64,6 +64,11 @@ impl Layout {
         for (place, id) in order.iter().enumerate() {
             of_step[id.index()] = place;
         }
+        // A step behind a loop waits for its end; the rows of steps for all items are not those of an item.
+        let behind = |id: StepId| {
+            let once = graph.step(id).once;
+            graph.exits(id).into_iter().filter(move |exit| graph.step(*exit).once == once)
+        };
         let phases = order.iter().map(|id| {
             let step = graph.step(*id);
             Phase {
@@ -80,7 +85,12 @@ impl Layout {
                 once: step.once,
                 nested: false,
                 step: Some(*id),
-                needs: step.needs.iter().map(|need| (of_step[need.step.index()], need.data)).collect(),
+                needs: step
+                    .needs
+                    .iter()
+                    .map(|need| (of_step[need.step.index()], need.data))
+                    .chain(behind(*id).map(|exit| (of_step[exit.index()], false)))
+                    .collect(),
                 fields: Vec::new(),
             }
         });
@@ -90,7 +100,13 @@ impl Layout {
             to: of_step[edge.to.index()],
             value: edge.value.map(|value| Arc::from(&*graph.value(value).name)),
         });
-        let edges = edges.collect();
+        let after_loops = order.iter().flat_map(|id| behind(*id).map(|exit| (exit, *id)));
+        let after_loops = after_loops.map(|(from, to)| Edge {
+            from: of_step[from.index()],
+            to: of_step[to.index()],
+            value: None,
+        });
+        let edges = edges.chain(after_loops).collect();
         let mut layout = Layout::new(phases, edges);
         layout.of_step = of_step;
         layout

@@ -33,6 +33,14 @@ fn after_mark(text: &str, line: Span) -> Option<Span> {
     start.eq_ignore_ascii_case(MARK).then(|| Span::new(line.start + MARK.len(), line.end))
 }
 
+/// A line that is almost a gate's mark.
+fn almost_gate(text: &str, line: Span) -> Option<Diagnostic> {
+    let (mark, right) = gate::almost(text, line)?;
+    let shown = right.as_deref().map_or("[!gate]", |right| right.find(']').map_or(right, |at| &right[..=at]));
+    let problem = problem::almost_a_gate(line, shown);
+    Some(right.into_iter().fold(problem, |problem, right| problem.maybe(mark, right)))
+}
+
 /// Whether a line begins with a misspelt mark.
 fn almost(line: &str) -> bool {
     let name = line.strip_prefix("[!").and_then(|rest| rest.split(']').next()).unwrap_or_default();
@@ -72,11 +80,15 @@ impl Callouts {
                     open = Open::Expectations;
                     self.list(written, rest, doubts);
                 }
+                None if quoted && !said.starts_with("[!") && gate::almost(text, line).is_some() => {
+                    open = Open::Nothing;
+                    doubts.extend(almost_gate(text, line));
+                }
                 None if said.starts_with("[!") => {
                     open = Open::Nothing;
                     let after = said.find(']').map_or("", |close| said[close + 1..].trim_start());
-                    if let Some((mark, right)) = gate::almost(text, line) {
-                        doubts.push(problem::almost_a_gate(line, &right).maybe(mark, right));
+                    if let Some(doubt) = almost_gate(text, line) {
+                        doubts.push(doubt);
                     } else if almost(said) {
                         doubts.push(problem::almost_an_expectation(line));
                     } else if quoted && gate::speaks(after) {
@@ -92,6 +104,12 @@ impl Callouts {
                 None if quoted && gate::speaks(said) => {
                     let at = Span::new(line.start, line.start);
                     doubts.push(problem::almost_a_gate(line, "[!gate]").maybe(at, "[!gate] "));
+                }
+                // A task that asks for an approval.
+                None if !quoted
+                    && said.get(3..).is_some_and(|task| said.starts_with("[ ]") && gate::speaks(task)) =>
+                {
+                    doubts.push(problem::almost_a_gate(line, "[!gate]"));
                 }
                 None => {}
             }

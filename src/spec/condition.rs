@@ -111,7 +111,7 @@ pub(super) fn condition(
             Err(Box::new(match near::condition(said) {
                 Some(right) if right == signs => problem.instead(span, right),
                 Some(right) => problem.likely(span, right),
-                None => problem,
+                None => near::is_word(said).into_iter().fold(problem, Diagnostic::help),
             }))
         }
     }

@@ -202,6 +202,10 @@ pub(super) fn apply(
     match key {
         "retry" => match retry(value) {
             Some(retry) => set(&mut into.retry, key, Spanned::new(retry, span), problems),
+            None if value.split(' ').any(|word| matches!(word, "until" | "while")) => {
+                let right = near::value("repeat", value);
+                problems.push(problem::retry_until(span, &shown, right.as_deref()));
+            }
             None => problems.push(problem::bad_retry(span, &shown).mended(span, near::times(value))),
         },
         "timeout" | "deadline" => match duration(value) {

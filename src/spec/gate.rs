@@ -11,7 +11,7 @@ use crate::diag::{Diagnostic, Span, catalogue as problem};
 const MARK: &str = "[!gate";
 
 /// Other names of the mark, without its brackets.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 15] = [
     "approve",
     "approval",
     "approvals",
@@ -24,6 +24,9 @@ const OTHERS: [&str; 12] = [
     "hold",
     "wait",
     "confirm",
+    "review",
+    "reviewer",
+    "decision",
 ];
 
 /// A gate as it is written: its mark's line, what is in the mark, and the lines of its question.
@@ -58,6 +61,31 @@ impl WrittenGate {
 
     /// What it says. `written` is the text with its own white space.
     pub fn read(&self, text: &str, written: &str, problems: &mut Vec<Diagnostic>) -> Gate {
+        let mut own = Vec::new();
+        let gate = self.strictly(text, written, &mut own);
+        let of_mark = |problem: &Diagnostic| {
+            self.inner.start <= problem.span.start && problem.span.end <= self.inner.end
+        };
+        let broken = own.iter().filter(|problem| of_mark(problem)).count();
+        let mends_itself = own.iter().any(|problem| of_mark(problem) && !problem.fixes.is_empty());
+        // Several problems have one right spelling of the whole mark, or none.
+        if broken > 1 || broken == 1 && !mends_itself {
+            let inner = &text[self.inner.start..self.inner.end];
+            if let Some(right) = parts(inner) {
+                let at =
+                    own.iter().find(|problem| of_mark(problem)).map_or(self.inner, |problem| problem.span);
+                let said = &text[at.start..at.end];
+                own.retain(|problem| !of_mark(problem));
+                let right = right.trim_start().to_owned();
+                let report = problem::bad_gate(at, format!("`{said}` is not part of a gate"), "");
+                own.push(report.help(format!("write `[!gate {right}]`")).fix(self.inner, right));
+            }
+        }
+        problems.append(&mut own);
+        gate
+    }
+
+    fn strictly(&self, text: &str, written: &str, problems: &mut Vec<Diagnostic>) -> Gate {
         let mut gate = Gate {
             span: self.line,
             within: None,
@@ -97,18 +125,21 @@ impl WrittenGate {
                     format!("`{key}` is given twice"),
                     "give it once; a group around the step, or another step before it, can have a gate of its own",
                 )),
+                "if" | "when" | "unless" | "where" => {
+                    let asked = Span::new(words.peek().map_or(word.end, |next| next.start), self.inner.end);
+                    let asked = text[asked.start..asked.end].trim();
+                    let what = format!("`{}` is not part of a gate", &text[word.start..self.inner.end]);
+                    let right = match said.eq_ignore_ascii_case("unless") {
+                        true => format!("[when:: {}]", near::opposite(asked)),
+                        false => format!("[when:: {asked}]"),
+                    };
+                    let help = format!("a gate has no condition; the step has one: write `{right}` in its heading");
+                    problems.push(problem::bad_gate(word.to(self.inner), what, &help));
+                    break;
+                }
                 _ => {
                     let help = "write `[!gate]`, `[!gate within 2d]`, `[!gate by @ops]` or `[!gate within 2d by @ops]`";
-                    let report = problem::bad_gate(word, format!("`{said}` is not part of a gate"), help);
-                    let right = match (said.strip_prefix('@'), near::time(said)) {
-                        (Some(_), _) if gate.by.is_none() => Some(format!("by {said}")),
-                        (None, Some(time)) if gate.within.is_none() => Some(format!("within {time}")),
-                        _ => None,
-                    };
-                    problems.push(match right {
-                        Some(right) => report.fix(word, right),
-                        None => report,
-                    });
+                    problems.push(problem::bad_gate(word, format!("`{said}` is not part of a gate"), help));
                 }
             }
         }
@@ -165,6 +196,41 @@ fn approver(text: &str, who: Span, problems: &mut Vec<Diagnostic>) -> Option<Spa
     }
 }
 
+/// What is said of a gate in other words, such as `timeout 2 days, ops`, as the parts of its mark: ` within 2d by @ops`.
+pub(super) fn parts(said: &str) -> Option<String> {
+    let words: Vec<&str> = said.split(between).filter(|word| !word.is_empty()).collect();
+    let (mut within, mut by, mut at) = (None, None, 0);
+    let actor = |word: &str| near::actor(word).map(str::to_owned);
+    while at < words.len() {
+        let plain = words[at].to_ascii_lowercase();
+        let limits =
+            ["within", "timeout", "until", "for", "max", "deadline", "in", "after"].contains(&plain.as_str());
+        let start = at + usize::from(limits);
+        let time = (1..=3).rev().find_map(|count| {
+            let time = near::time(&words.get(start..start + count)?.join(" "))?;
+            Some((time, start + count))
+        });
+        let names = ["by", "from", "approver", "approvers", "of"].contains(&plain.as_str());
+        if let Some((time, next)) = time {
+            if within.replace(time).is_some() {
+                return None;
+            }
+            at = next;
+        } else if names && at + 1 < words.len() && by.is_none() {
+            by = Some(actor(words[at + 1])?);
+            at += 2;
+        } else if (words[at].starts_with('@') || words.len() == 1) && by.is_none() {
+            by = Some(actor(words[at])?);
+            at += 1;
+        } else {
+            return None;
+        }
+    }
+    let within = within.map(|time: String| format!(" within {time}")).unwrap_or_default();
+    let by = by.map(|actor: String| format!(" by @{actor}")).unwrap_or_default();
+    Some(format!("{within}{by}")).filter(|parts| !parts.is_empty())
+}
+
 /// Whether a character is between words.
 fn between(c: char) -> bool {
     c.is_whitespace() || c == ','
@@ -188,28 +254,38 @@ fn words(text: &str, span: Span) -> Vec<Span> {
 }
 
 /// The right spelling of a line of a quote that is almost a gate's mark: what is replaced, and by what.
-pub(super) fn almost(text: &str, line: Span) -> Option<(Span, String)> {
+pub(super) fn almost(text: &str, line: Span) -> Option<(Span, Option<String>)> {
     let said = &text[line.start..line.end];
     let close = said.find(']')?;
-    let inner = said.get(2..close).filter(|_| said.starts_with("[!"))?;
+    let inner = said.get(1..close).filter(|_| said.starts_with('['))?;
+    // `[gate]` without the sign; a link is not one.
+    let signed = inner.starts_with('!');
+    if !signed && said[close + 1..].starts_with(['(', '[', ':']) {
+        return None;
+    }
+    let inner = inner.trim_start_matches('!');
     let name = inner.split([' ', ':', '=', '(']).next().unwrap_or_default().to_ascii_lowercase();
     let plain = near::plain(&name);
-    let known =
-        OTHERS.contains(&plain.as_str()) || name.len() > 2 && strsim::osa_distance(&name, "gate") <= 1;
+    let known = match signed {
+        true => {
+            OTHERS.contains(&plain.as_str()) || name.len() > 2 && strsim::osa_distance(&name, "gate") <= 1
+        }
+        false => ["gate", "approval", "approve", "sign-off", "signoff"].contains(&plain.as_str()),
+    };
     if !known {
         return None;
     }
     let rest = inner[name.len()..].trim_start_matches([':', '=', '(', ' ']).trim_end_matches(')').trim();
-    let parts = match (near::time(rest), near::actor(rest.trim_start_matches('@'))) {
-        _ if rest.is_empty() => String::new(),
-        _ if ["within ", "by "].iter().any(|word| rest.to_ascii_lowercase().starts_with(word)) => {
-            format!(" {rest}")
-        }
-        (Some(time), _) => format!(" within {time}"),
-        (None, Some(actor)) if !rest.contains(char::is_whitespace) => format!(" by @{actor}"),
-        _ => String::new(),
+    let lower = rest.to_ascii_lowercase();
+    let limits = ["within", "by", "timeout"].iter().any(|word| lower.starts_with(word)) || rest.contains('@');
+    let right = match parts(rest) {
+        _ if rest.is_empty() => Some("[!gate]".to_owned()),
+        Some(parts) => Some(format!("[!gate{parts}]")),
+        // The approver or the time would be lost.
+        None if limits => None,
+        None => Some(format!("[!gate] {rest}")),
     };
-    Some((Span::new(line.start, line.start + close + 1), format!("[!gate{parts}]")))
+    Some((Span::new(line.start, line.start + close + 1), right))
 }
 
 /// Whether a line of a quote asks for an approval in words.

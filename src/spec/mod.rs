@@ -93,6 +93,17 @@ pub fn parse(source: &Source) -> (Spec, Vec<Diagnostic>) {
     spec.types = types::read(plain, text, &parts, &roles, &used(&spec, &front), &mut problems);
     stray::check(plain, &blocks, &mut problems);
     spec.front = front;
+    let loops = |problem: &Diagnostic| problem.help.as_ref().is_some_and(|help| help.contains("[repeat:: "));
+    spec.loops_unread = problems.iter().any(loops);
+    for step in &mut spec.steps {
+        let own =
+            |problem: &&Diagnostic| step.heading.start <= problem.span.start && problem.span.end <= step.end;
+        let names = |problem: &Diagnostic| {
+            let help = problem.help.as_deref().unwrap_or_default();
+            problem.code == "bad-document" || help.contains("[document:: ")
+        };
+        step.document_unread = problems.iter().filter(own).any(names);
+    }
     spec.unsettled = problems.iter().any(|problem| !problem.fixes.is_empty());
     problems.sort_by_key(|problem| (problem.span, problem.severity));
     (spec, problems)

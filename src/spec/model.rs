@@ -27,6 +27,8 @@ pub struct Spec {
     pub front: Front,
     /// Whether other spellings are reported with a fix: the steps may mean something else then.
     pub unsettled: bool,
+    /// Whether the document has a loop that cannot be read: its steps wait for one another without it.
+    pub loops_unread: bool,
     /// The first level-1 heading.
     pub title: Option<Spanned<String>>,
     /// Prose below the title, up to the next heading.
@@ -208,6 +210,8 @@ pub struct Step {
     pub annotated: usize,
     /// Whether its heading has brackets that mean nothing; they are reported, and what they miss is not.
     pub unread: bool,
+    /// Whether it runs a document that another spelling names; this is reported.
+    pub document_unread: bool,
     /// Not written: it compensates a step that runs a document, by the document itself.
     pub implied: bool,
     /// What its prose says of other steps.

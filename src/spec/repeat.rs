@@ -30,7 +30,11 @@ pub(super) fn read((text, written): (&str, &str), span: Span) -> Result<Repeat, 
         return Err(wrong("after the number of rounds comes the condition that ends the loop"));
     };
     if !(2..=MOST).contains(&most) {
-        return Err(Box::new(problem::bad_rounds(Span::new(span.start, span.start + digits), MOST)));
+        return Err(Box::new(problem::bad_rounds(
+            Span::new(span.start, span.start + digits),
+            MOST,
+            most == 1,
+        )));
     }
     let asked = trim(text, rest.end - asked.len()..rest.end);
     let (end, every) = match text[asked.start..asked.end].rsplit_once(" every ") {
@@ -55,8 +59,10 @@ pub(super) fn right(value: &str) -> Option<String> {
     let (value, every) = split_every(value.trim());
     let (count, asked, ends) = ["until", "while", "as long as"].into_iter().find_map(|word| {
         let (count, asked) = cut(&value, word)?;
-        Some((count, asked, word == "until"))
+        Some((count.to_owned(), asked.to_owned(), word == "until"))
     })?;
+    // `until approved, max 3`
+    let (count, asked) = if count.trim().is_empty() { counted_last(&asked)? } else { (count, asked) };
     let count = count.trim().trim_end_matches([',', ';', ':']).trim_end();
     let count = count.trim_start_matches('≤').trim_start();
     let count: u32 = near::times(strip_rounds(count))?.parse().ok()?;
@@ -64,6 +70,46 @@ pub(super) fn right(value: &str) -> Option<String> {
     let asked = if ends { asked } else { near::opposite(&asked) };
     let every = every.map(|time| format!(" every {time}")).unwrap_or_default();
     (2..=MOST).contains(&count).then(|| format!("{count} until {asked}{every}"))
+}
+
+/// The number of rounds behind the condition, as in `approved, max 3` and `approved or 3 times`.
+fn counted_last(asked: &str) -> Option<(String, String)> {
+    let joints = [
+        ", or at most ",
+        ", at most ",
+        " at most ",
+        ", up to ",
+        " up to ",
+        ", max ",
+        " max ",
+        " (max ",
+        ", or ",
+        " or ",
+        ", ",
+    ];
+    joints.into_iter().find_map(|joint| {
+        let (asked, count) = asked.rsplit_once(joint)?;
+        let count = count.trim().trim_end_matches(')');
+        near::times(strip_rounds(count))?.parse::<u32>().ok()?;
+        Some((count.to_owned(), asked.to_owned()))
+    })
+}
+
+/// Whether words are meant as a loop, such as `repeat until approved` and `repeat 3 times`; with its right value, if that
+/// is certain.
+pub(super) fn looped(words: &str) -> Option<Option<String>> {
+    let words = words.trim().to_owned();
+    let end = words.find([' ', ':']).filter(|_| !words.contains("::"))?;
+    let first = words[..end].to_lowercase();
+    if !["repeat", "repeated", "repeats", "loop", "looped", "loops"].contains(&first.as_str()) {
+        return None;
+    }
+    let rest = words[end..].trim_start_matches([':', ' ']);
+    let lower = rest.to_lowercase();
+    let says = ["until", "while", "times", "rounds", "up to", "at most", "as long as", "max"];
+    let loops =
+        says.iter().any(|word| lower.contains(word)) || lower.starts_with(|c: char| c.is_ascii_digit());
+    loops.then(|| right(rest))
 }
 
 /// The text before and after a word.
@@ -76,7 +122,10 @@ fn cut<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
 
 /// A pause at the end, or before the condition.
 fn split_every(value: &str) -> (String, Option<String>) {
-    for word in ["every ", "with a pause of ", "pause ", "wait "] {
+    let value =
+        value.trim_end().trim_end_matches(" pause").trim_end_matches(" between").trim_end_matches(" pauses");
+    for word in ["every ", "with a pause of ", "pause ", "pausing ", "wait ", "waiting ", "with a ", "with "]
+    {
         let Some((before, after)) = value.rsplit_once(word) else { continue };
         let (time, rest) = match after.find([',', ' ']) {
             Some(at) if near::time(after).is_none() => after.split_at(at),
@@ -121,7 +170,24 @@ mod tests {
         ] {
             assert_eq!(right(written).as_deref(), Some(meant), "{written}");
         }
-        for unclear in ["3", "until approved", "x until approved", "3 approved", "1 until approved", ""] {
+        for (written, meant) in [
+            ("until review.approved, max 3", "3 until review.approved"),
+            ("until review.approved or 3 times", "3 until review.approved"),
+            ("until approved (max 3)", "3 until approved"),
+            ("10 until ok with 5s pause", "10 until ok every 5s"),
+            ("10 until ok with a 5s pause", "10 until ok every 5s"),
+        ] {
+            assert_eq!(right(written).as_deref(), Some(meant), "{written}");
+        }
+        for unclear in [
+            "3 until review is approved",
+            "3",
+            "until approved",
+            "x until approved",
+            "3 approved",
+            "1 until approved",
+            "",
+        ] {
             assert_eq!(right(unclear), None, "{unclear}");
         }
     }

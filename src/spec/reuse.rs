@@ -78,6 +78,7 @@ fn compensation(of: &Step, title: String, document: Spanned<String>) -> Step {
         annotated: of.annotated,
         unread: true,
         implied: true,
+        document_unread: false,
         claims: Vec::new(),
         instructions: Default::default(),
         gate: None,

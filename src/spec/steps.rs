@@ -142,6 +142,7 @@ impl Reader<'_, '_> {
             annotated: head.whole.end,
             unread: head.tail.iter().any(|note| matches!(note.value, Note::Unread)),
             implied: false,
+            document_unread: false,
             claims: Vec::new(),
             instructions: instructions::read(self.text, self.written, part, line, self.problems),
             gate: part.callouts.gate(self.text, self.written, self.problems),

@@ -43,7 +43,12 @@ pub fn outcome(counts: &Counts) -> String {
     ];
     let shown = parts.iter().filter(|(number, _)| *number > 0);
     let shown: Vec<String> = shown.map(|(number, what)| format!("{} {what}", count(*number))).collect();
-    if shown.is_empty() { "no items".to_owned() } else { shown.join(", ") }
+    let events = match counts.unpublished {
+        0 => String::new(),
+        events => format!("; {} not published", words::count(events, "event")),
+    };
+    let shown = if shown.is_empty() { "no items".to_owned() } else { shown.join(", ") };
+    shown + &events
 }
 
 /// `12`, `9,990`.

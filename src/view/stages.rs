@@ -7,17 +7,25 @@ use crate::graph::{Graph, StepId};
 pub fn stages(graph: &Graph) -> Vec<Vec<StepId>> {
     let mut stage = vec![0; graph.steps.len()];
     let mut stages: Vec<Vec<StepId>> = Vec::new();
-    for id in &graph.order {
-        let after = graph.step(*id).needs.iter().map(|need| stage[need.step.index()] + 1).max();
+    for id in ordered(graph) {
+        let needs = graph.step(id).needs.iter().map(|need| need.step);
+        let after = needs.chain(graph.exits(id)).map(|step| stage[step.index()] + 1).max();
         let at = after.unwrap_or(0);
         stage[id.index()] = at;
         if stages.len() <= at {
             stages.resize(at + 1, Vec::new());
         }
-        stages[at].push(*id);
+        stages[at].push(id);
     }
     for stage in &mut stages {
         stage.sort_unstable();
     }
     stages
+}
+
+/// The forward steps in an order in which they can run: those of the items before those that run once after all items.
+pub fn ordered(graph: &Graph) -> Vec<StepId> {
+    let once = |id: &&StepId| graph.step(**id).once;
+    let (once, items): (Vec<&StepId>, Vec<&StepId>) = graph.order.iter().partition(once);
+    items.into_iter().chain(once).copied().collect()
 }

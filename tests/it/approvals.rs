@@ -83,7 +83,7 @@ fn without_a_terminal_a_run_ends_with_5_and_says_what_goes_on() {
         "\
 3 items: 0 succeeded, 3 waiting for a person
 waiting at the gate of Deploy (Needs sign-off by ops): a, b, c
-  approve it with orderflow approve {name} Deploy --as ops --resume, or reject it with orderflow reject
+  approve them with orderflow approve {name} Deploy --item a --item b --item c --as ops --resume, or reject them with orderflow reject
 trace written to session.toon
 "
     );
@@ -100,7 +100,7 @@ run[..]
     );
     let shown = place.orderflow("show last");
     let line = format!(
-        "waits      at the gate of Deploy (Needs sign-off by ops): orderflow approve {name} Deploy --as ops\n"
+        "waits      at the gate of Deploy (Needs sign-off by ops): orderflow approve {name} Deploy --item a --item b --item c --as ops\n"
     );
     assert!(shown.out.contains(&line), "{}", shown.out);
     // What waits costs nothing to resume, and is as it was.
@@ -131,7 +131,7 @@ error: only ops decides at the gate of `Deploy`, and you are ann; nothing was re
 ",
     );
     let one = place.orderflow("approve last Deploy --as @ops --item b --note go");
-    says(&one, 0, "", "approved Deploy for b\n");
+    says(&one, 0, "", "approved Deploy for b\n  continue the run with orderflow resume [..]\n");
     assert_eq!(place.orderflow("resume last --quiet").exit, Some(5));
     assert_eq!(deployed(&place), ["built B"]);
     let rest = place.orderflow("approve last Deploy --as ops --resume --quiet");
@@ -202,9 +202,19 @@ fn the_second_approver_is_told() {
     assert_eq!(place.orderflow("approve last Deploy --as ops --note first").exit, Some(0));
     // The same again is no contradiction; the opposite is.
     let same = place.orderflow("approve last Deploy --as ops --note second");
-    says(&same, 0, "", "Deploy was already approved by ops: first, at [..]; nothing was recorded\n");
+    says(
+        &same,
+        0,
+        "",
+        "Deploy was already approved by ops: first, at [..]; nothing was recorded\n  continue the run with orderflow resume [..]\n",
+    );
     let other = place.orderflow("reject last Deploy --as ops");
-    says(&other, 1, "", "Deploy was already approved by ops: first, at [..]; nothing was recorded\n");
+    says(
+        &other,
+        1,
+        "",
+        "Deploy was already approved by ops: first, at [..]; nothing was recorded\n  continue the run with orderflow resume [..]\n",
+    );
 }
 
 /// Both ask the same live run at the same time: one of them decides each item.
@@ -240,7 +250,7 @@ fn a_run_that_was_killed_while_it_waited_loses_nothing() {
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     ended(child);
     let approved = place.orderflow("approve last Deploy --as ops --item a --item b");
-    says(&approved, 0, "", "approved Deploy for 2 items\n");
+    says(&approved, 0, "", "approved Deploy for 2 items\n  continue the run with orderflow resume [..]\n");
     let resumed = place.orderflow("resume last --quiet");
     assert_eq!(resumed.exit, Some(0), "{}", resumed.err);
     assert_eq!(deployed(&place), ["built A", "built B", "built C"]);
@@ -363,7 +373,12 @@ fn in_ci_a_later_job_approves_and_resumes_what_an_earlier_one_left() {
     assert_eq!(foreign.exit, Some(4), "{}", foreign.err);
     assert_eq!(other.orderflow(&format!("adopt --yes {run}")).exit, Some(0));
     let approved = other.orderflow("approve last Deploy --as ops --note approved-in-ci");
-    says(&approved, 0, "", "approved Deploy for all items; 3 wait now\n");
+    says(
+        &approved,
+        0,
+        "",
+        "approved Deploy for all items; 3 wait now\n  continue the run with orderflow resume [..]\n",
+    );
     let resumed = other.orderflow("resume last --quiet");
     assert_eq!(resumed.exit, Some(0), "{}", resumed.err);
     assert_eq!(deployed(&other), ["built A", "built B", "built C"]);
@@ -381,9 +396,19 @@ fn ticked_tasks_of_a_file_are_approvals() {
     says(&none, 1, "", "no gate of this run has the text `Needs sign-off by legal`\n");
     place.write("approvals.md", "- [x]  Needs sign-off by ops\n");
     let first = place.orderflow("approve last --from approvals.md --as ann");
-    says(&first, 0, "", "approved Deploy for all items; 3 wait now\n");
+    says(
+        &first,
+        0,
+        "",
+        "approved Deploy for all items; 3 wait now\n  continue the run with orderflow resume [..]\n",
+    );
     let again = place.orderflow("approve last --from approvals.md --as ben");
-    says(&again, 0, "", "Deploy was already approved by ann, at [..]; nothing was recorded\n");
+    says(
+        &again,
+        0,
+        "",
+        "Deploy was already approved by ann, at [..]; nothing was recorded\n  continue the run with orderflow resume [..]\n",
+    );
     assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
 }
 
@@ -394,9 +419,19 @@ fn a_question_with_values_is_that_of_its_item() {
     assert_eq!(place.run("--items items.jsonl").exit, Some(5));
     assert_eq!(show(&place, "b")["gates"][0]["question"], "Deploy built B?");
     place.write("approvals.md", "* [X] Deploy built B?\n");
-    says(&place.orderflow("approve last --from approvals.md"), 0, "", "approved Deploy for b\n");
+    says(
+        &place.orderflow("approve last --from approvals.md"),
+        0,
+        "",
+        "approved Deploy for b\n  continue the run with orderflow resume [..]\n",
+    );
     assert_eq!(place.orderflow("resume last --quiet").exit, Some(5));
     assert_eq!(deployed(&place), ["built B"]);
+    // The same file again, and the tasks of others in it.
+    place.write("approvals.md", "* [x] Deploy built B?\n* [x] Changelog written\n");
+    let again = place.orderflow("approve last --from approvals.md");
+    let text = "Deploy was already approved by [..] for b, at [..]; nothing was recorded\nno gate of this run has the text `Changelog written`\n";
+    says(&again, 0, "", text);
 }
 
 /// Types answers at the gates of a run at a terminal.
@@ -537,7 +572,12 @@ cat > /dev/null; touch told; echo told
     );
     place.write("items.jsonl", THREE);
     assert_eq!(place.run("--items items.jsonl").exit, Some(5));
-    says(&place.orderflow("approve last Ship"), 0, "", "approved Ship for all items; 3 wait now\n");
+    says(
+        &place.orderflow("approve last Ship"),
+        0,
+        "",
+        "approved Ship for all items; 3 wait now\n  continue the run with orderflow resume [..]\n",
+    );
     let resumed = place.orderflow("resume last");
     assert_eq!(resumed.exit, Some(5), "{}", resumed.err);
     assert!(
@@ -545,7 +585,124 @@ cat > /dev/null; touch told; echo told
         "{}",
         resumed.err
     );
-    says(&place.orderflow("approve last Report --item run"), 0, "", "approved Report for run\n");
+    says(
+        &place.orderflow("approve last Report --item run"),
+        0,
+        "",
+        "approved Report for run\n  continue the run with orderflow resume [..]\n",
+    );
     assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
     assert!(place.path("told").exists());
+}
+
+/// The lines of `show last` that begin with a word.
+fn shown(place: &Place, word: &str) -> Vec<String> {
+    let text = place.orderflow("show last").out;
+    text.lines().filter(|line| line.starts_with(word)).map(str::to_owned).collect()
+}
+
+/// What was decided about all items counts once for an item: a step that was compensated is asked about again.
+#[test]
+fn a_retry_after_a_compensation_asks_again() {
+    let place = Place::new(
+        "# Release\n\n## Deploy [compensate:: Take Down]\nname::String → url::String\n\n> [!gate] Deploy {{ name }}?\n\n\
+         ```sh run\necho \"$IN_NAME\" >> deployed.log\necho up\n```\n\n\
+         ## Test\nurl → tested::String\n\n```sh run\ntest -e good || exit 65\necho yes\n```\n\n\
+         ## Take Down\nurl → gone::String\n\n```sh run\necho gone\n```\n",
+    );
+    let ran = place.run("--input name=A");
+    assert_eq!(ran.exit, Some(5), "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("waiting at the gate of Deploy (Deploy A?): 1\n  approve it with orderflow approve ")
+    );
+    assert!(
+        ran.err.contains(" Deploy --item 1 --resume, or reject it with orderflow reject\n"),
+        "{}",
+        ran.err
+    );
+    // For all items, and later ones.
+    let approved = place.orderflow("approve last --resume --quiet");
+    assert_eq!(approved.exit, Some(1), "{}", approved.err);
+    assert_eq!(deployed(&place), ["A"]);
+    place.write("good", "");
+    let retried = place.orderflow("retry last --quiet");
+    assert_eq!((retried.exit, deployed(&place)), (Some(5), vec!["A".to_owned()]), "{}", retried.err);
+    assert_eq!(shown(&place, "state"), ["state      waiting"]);
+    // The same command once more is another decision.
+    let approved = place.orderflow("approve last Deploy");
+    says(
+        &approved,
+        0,
+        "",
+        "approved Deploy for all items; 1 waits now\n  continue the run with orderflow resume [..]\n",
+    );
+    assert_eq!(shown(&place, "state"), ["state      paused"]);
+    assert_eq!(shown(&place, "waits"), Vec::<String>::new());
+    let stored = shown(&place, "stored");
+    assert!(stored[0].starts_with("stored     the gate of Deploy is approved by "), "{stored:?}");
+    assert!(stored[0].contains(", for 1 item: continue with orderflow resume "), "{stored:?}");
+    assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
+    assert_eq!(deployed(&place), ["A", "A"]);
+    // The drawing of what happened has all of it.
+    let drawn = place.orderflow("graph --format sequence --run last").out;
+    let at = |text: &str| drawn.find(text).unwrap_or_else(|| panic!("{text}: {drawn}"));
+    let story = [
+        "Deploy waits for an approval: Deploy A?",
+        ": approved Deploy\n",
+        "Test failed: ",
+        "    critical compensation\n",
+        ": Take Down, which compensates Deploy\n",
+        "the item failed and is compensated\n",
+        "the item is retried\n",
+    ];
+    assert!(story.map(at).is_sorted(), "{drawn}");
+    assert!(drawn.contains("    actor p"), "{drawn}");
+    assert_eq!(drawn.matches("Deploy waits for an approval").count(), 2, "{drawn}");
+}
+
+#[test]
+fn each_round_of_a_loop_asks_again() {
+    let place = Place::new(
+        "# Count\n\n## Rounds [repeat:: 3 until n >= 3]\n\n> [!gate] Go on?\n\n### Add\nn? → n::Integer\n\n\
+         ```sh run\necho round >> deployed.log\necho $((${IN_N:-0} + 1))\n```\n",
+    );
+    assert_eq!(place.run("--quiet").exit, Some(5));
+    for round in 1..=2 {
+        let approved = place.orderflow("approve last --resume --quiet");
+        assert_eq!((approved.exit, deployed(&place).len()), (Some(5), round), "{}", approved.err);
+    }
+    assert_eq!(place.orderflow("approve last Rounds --item 1 --resume --quiet").exit, Some(0));
+    assert_eq!(deployed(&place).len(), 3);
+}
+
+/// A decision about one item that comes too late is none; what is shown before the run continues says so.
+#[test]
+fn a_gate_whose_time_has_passed_asks_again() {
+    let place = Place::new(&RELEASE.replace("gate by @ops", "gate within 200ms"));
+    assert_eq!(place.run("--input name=A --quiet").exit, Some(5));
+    place.until("the time has passed", || {
+        shown(&place, "waits").iter().any(|line| line.contains("has passed"))
+    });
+    assert_eq!(place.orderflow("approve last Deploy --item 1").exit, Some(1));
+    assert_eq!(place.orderflow("resume last --quiet").exit, Some(1));
+    assert_eq!(place.orderflow("retry last --quiet").exit, Some(5));
+    assert_eq!(deployed(&place), Vec::<String>::new());
+}
+
+#[test]
+fn questions_with_values_are_shown_with_their_commands() {
+    let place =
+        Place::new(&RELEASE.replace("by @ops] Needs sign-off by ops", "by @ops] Deploy {{ built }}?"));
+    place.write("items.jsonl", THREE);
+    let ran = place.run("--items items.jsonl");
+    let name = json(&place.orderflow("runs --format json"))[0]["name"].as_str().unwrap().to_owned();
+    let expected = format!(
+        "waiting at the gate of Deploy: a, b, c\n  a: Deploy built A?\n    approve it with orderflow approve {name} Deploy --item a --as ops --resume, or reject it with orderflow reject\n"
+    );
+    assert!(ran.err.contains(&expected), "{}", ran.err);
+    let line = format!(
+        "waits      c at the gate of Deploy (Deploy built C?): orderflow approve {name} Deploy --item c --as ops"
+    );
+    assert_eq!(shown(&place, "waits")[2], line);
 }

@@ -212,7 +212,9 @@ fn an_event_is_posted_until_it_is_accepted() {
     // Without the key nothing is run.
     let refused = shop.run("--input name=A");
     assert_eq!(refused.exit, Some(3), "{}", refused.err);
-    assert!(refused.err.contains("channel out: its key is not set in the environment; nothing was run"));
+    assert!(
+        refused.err.contains("channel out: its key SHOP_KEY is not set in the environment; nothing was run")
+    );
 }
 
 #[test]
@@ -252,6 +254,12 @@ fn what_could_not_be_published_is_reported_and_published_by_resume() {
     );
     let shown = shop.orderflow("show last").out;
     assert!(shown.contains(&format!("event      not published to out: {address} answered 400 (")), "{shown}");
+    assert!(shop.orderflow("runs").out.contains("1 succeeded; 1 event not published"));
+    let explained = shop.orderflow("resume --explain last").out;
+    assert!(
+        explained.contains("no step would run\n\npublished again: the channel did not accept it:\n"),
+        "{explained}"
+    );
     assert_eq!(shop.orderflow("resume last --quiet").exit, Some(0));
     assert_eq!(got.lock().unwrap().len(), 2);
     let shown = read(&shop.orderflow("show last --format json"));
@@ -361,4 +369,15 @@ fn ten_thousand_items_wait_at_once_without_work_and_each_gets_its_event() {
     assert_eq!(ended.exit, Some(0), "{}", ended.err);
     let runs = read(&house.orderflow("runs --format json"));
     assert_eq!(runs[0]["counts"]["succeeded"], COUNT);
+}
+
+/// The exit code has its reason also with `--quiet`, in one line.
+#[test]
+fn a_quiet_run_says_that_an_event_was_not_published() {
+    let (address, _got) = service(&[400]);
+    let shop = place(SHOP, &format!("[channels.out]\ntypes = [\"order.*\"]\npost = \"{address}\"\n"));
+    let sold = shop.run("--input name=A --quiet");
+    assert_eq!(sold.exit, Some(1), "{}", sold.err);
+    let why = format!("warning: an event was not published to channel out: {address} answered 400 (");
+    assert!(sold.err.starts_with(&why) && sold.err.lines().count() == 1, "{}", sold.err);
 }

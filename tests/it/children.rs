@@ -510,3 +510,74 @@ fn documents_run_within_each_other() {
     let shown = place.orderflow("show last --item 1").out;
     assert_eq!(shown.matches("parts/low.md: succeeded").count(), 4, "{shown}");
 }
+
+/// A run that was compensated by its document, and retried, is written into its own document with all its rows.
+#[test]
+fn the_rows_of_a_documents_compensation_are_written_and_verify() {
+    let place = Place::new(
+        "# Release\n\n## Build\nversion::String → image::String\n\n```sh run\necho \"i$IN_VERSION\"\n```\n\n\
+         ## Deploy [document:: deploy.md]\nimage → url::String\n\n\
+         ## Test\nurl → tested::String\n\n```sh run\ntest -e good || exit 65\necho \"$IN_URL\"\n```\n",
+    );
+    place.write(
+        "deploy.md",
+        "# Deploy\n\n## Push [compensate:: Pull]\nimage::String → url::String\n\n```sh run\necho \"u$IN_IMAGE\"\n```\n\n\
+         ## Pull\nurl → pulled::String\n\n```sh run\necho gone\n```\n",
+    );
+    assert_eq!(place.run("--input version=3 --quiet").exit, Some(1));
+    place.write("good", "");
+    assert_eq!(place.orderflow("retry last --quiet").exit, Some(0));
+    let told = place.orderflow("show last --write");
+    assert_eq!(told.err, "7 executions written into flow.md\n");
+    let written = place.read("flow.md");
+    assert_eq!(written.matches("\n  CompensateDeploy,").count(), 1, "{written}");
+    let rows = written.lines().filter(|line| line.starts_with("  ") && line.contains(':')).count();
+    assert_eq!(rows, 7, "{written}");
+    let told = place.orderflow("verify flow.md");
+    assert_eq!(
+        (told.exit, told.err.contains("7 rows of 1 item")),
+        (Some(0), true),
+        "{}{}",
+        told.out,
+        told.err
+    );
+    assert_eq!(place.orderflow("show last --write").err, "flow.md has all executions of the run\n");
+    assert_eq!(place.read("flow.md"), written);
+    // Both runs of the document and its compensation are drawn in frames of their own.
+    let drawn = place.orderflow("graph --format sequence --run last").out;
+    assert_eq!(drawn.matches("opt deploy.md\n").count(), 3, "{drawn}");
+    assert_eq!(drawn.matches(": Push\n").count(), 2, "{drawn}");
+    assert_eq!(drawn.matches(": Pull, which compensates Push\n").count(), 1, "{drawn}");
+}
+
+/// A value without a type has that of the document which takes it or makes it: from the beginning of the run.
+#[test]
+fn values_without_a_type_have_the_type_of_the_document() {
+    let place = Place::new(
+        "# Release\n\n## Ask\nwho → asked\n\n```sh run\necho 7 | tee -a work.log\n```\n\n\
+         ## Ship [document:: ship.md]\nversion, asked → image\n\n\
+         ## Tell\nimage → told::String\n\n```python run\nimport json, sys\nprint(json.dumps(json.load(sys.stdin)))\n```\n",
+    );
+    let ship = "# Ship\n\n## Push\nversion::String, asked::String → image::String\n\n```sh run\necho \"$IN_VERSION$IN_ASKED\"\n```\n";
+    place.write("ship.md", ship);
+    let told = place.run("--input version=3 --input who=Ann --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    let shown = place.orderflow("show last --item 1").out;
+    assert!(shown.contains("makes image: \"37\"") && shown.contains("version: \"3\""), "{shown}");
+    assert!(place.orderflow("plan flow.md").out.contains("version::String"));
+    // What does not fit is refused before anything runs.
+    place.write("ship.md", &ship.replace("version::String", "version::Integer"));
+    let told = place.run("--input version=three --input who=Ann --quiet");
+    assert_eq!(told.exit, Some(3), "{}{}", told.out, told.err);
+    assert!(told.err.contains("--input version: expected Integer, found `three`"), "{}", told.err);
+    assert_eq!(place.read("work.log"), "7\n");
+    // Two documents with two types are a problem of the document.
+    place.write("send.md", &ship.replace("→ image", "→ sent").replace("# Ship", "# Send"));
+    let flow = place.read("flow.md");
+    place.write("flow.md", &format!("{flow}\n## Send [document:: send.md]\nversion, asked → sent\n"));
+    let told = place.orderflow("validate flow.md");
+    assert_eq!(told.exit, Some(3), "{}", told.out);
+    // A run that is resumed or shown knows the same types.
+    place.write("flow.md", &flow);
+    assert_eq!(place.orderflow("resume last").exit, Some(0));
+}

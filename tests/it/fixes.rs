@@ -280,3 +280,119 @@ fn fixed_documents_have_nothing_to_fix() {
         }
     }
 }
+
+/// The words of a text that are more than signs and joints.
+fn names(text: &str) -> Vec<String> {
+    const JOINTS: [&str; 24] = [
+        "or", "and", "if", "when", "unless", "with", "until", "timeout", "for", "in", "by", "from", "times",
+        "days", "max", "at", "most", "up", "to", "within", "where", "repeat", "wait", "pause",
+    ];
+    let words = text.split(|c: char| !c.is_alphanumeric() && !"._@".contains(c));
+    let words = words.map(|word| word.trim_matches('.').trim_start_matches('@').to_owned());
+    words.filter(|word| !word.is_empty() && !JOINTS.contains(&word.as_str())).collect()
+}
+
+/// Whatever is written for an event, a gate or a loop: what its fixes write is read as it is meant. No new problem comes,
+/// and nothing of what was written is lost.
+#[test]
+fn fixes_of_events_gates_and_loops_keep_what_is_said() {
+    let mut values: Vec<(&str, String)> = Vec::new();
+    let all = |heads: &[&str], tails: &[&str]| -> Vec<String> {
+        heads.iter().flat_map(|head| tails.iter().map(move |tail| format!("{head}{tail}"))).collect()
+    };
+    let types = ["order.paid", "order paid", "order/paid", "`order.paid`", "paid"];
+    let joined = [
+        "",
+        " or order.lost",
+        " and order.lost",
+        ", order.lost",
+        " order.lost",
+        " if big",
+        " when big",
+        " unless big",
+        " with big",
+        ", within 3d",
+        " within 3 days",
+        " timeout 3d",
+        " for 3d",
+        " until 3d",
+        " for x",
+        " where big, within 1d",
+        " in 3 days or more",
+    ];
+    for value in all(&types, &joined) {
+        for field in ["emit", "await", "publish", "wait-for", "event", "wait", "on-event", "send", "after"] {
+            values.push((field, value.clone()));
+        }
+    }
+    let actors = ["", "by @ops", "by ops", "@ops", "ops", "by ops and qa", "from @ops", "by @ops, @qa"];
+    let times = ["", " within 2d", " within 2 days", " 2d", ", 2d", " timeout 2d", " if big", " until soon"];
+    for value in all(&actors, &times) {
+        for field in ["gate", "approval", "> [!gate", "> [!approve", "> [!review", "> [gate", "> [!GATE:"] {
+            values.push((field, value.clone()));
+        }
+    }
+    let ends = [
+        "3 until done",
+        "3 times until done",
+        "until done, max 3",
+        "until done or 3 times",
+        "3 until done is big",
+    ];
+    for value in all(&ends, &["", " every 5s", " every 5 seconds", " with 5s pause", ", wait 5s"]) {
+        for field in ["repeat", "loop", "until", "retry", "every", "(repeat", "[repeat"] {
+            values.push((field, value.clone()));
+        }
+    }
+    let (mut fixed_ones, mut wrong) = (0, String::new());
+    // Some of the many combinations.
+    for (field, value) in values.iter().step_by(3) {
+        let (head, body) = match field.strip_prefix("> ") {
+            Some(mark) => (String::new(), format!("\n> {mark} {value}] May it go?\n")),
+            None if field.starts_with(['(', '[']) => {
+                (format!(" {field} {value}{}", if field.starts_with('(') { ')' } else { ']' }), String::new())
+            }
+            None => (format!(" [{field}:: {value}]"), String::new()),
+        };
+        let before = format!(
+            "# T\n\n## Ask @a\nx::String → big::Boolean\n\n## Do It @b{head}\nbig, x → done::Boolean\n{body}"
+        );
+        let known: Vec<String> = read(&before).problems.into_iter().map(|one| one.message).collect();
+        for likely in [false, true] {
+            let mut text = before.clone();
+            let mut rounds = 0;
+            while let Some(fixed) = fix::apply(&text, &read(&text).problems, likely, &[]) {
+                (text, rounds) = (fixed.text, rounds + 1);
+                assert!(rounds < 10, "{text}");
+            }
+            if rounds == 0 {
+                continue;
+            }
+            fixed_ones += 1;
+            let line = |text: &str| text.lines().skip(5).collect::<Vec<_>>().join(" ");
+            let (was, is) = (line(&before), line(&text));
+            let new = read(&text).problems.into_iter().map(|one| one.message);
+            let new: Vec<String> = new.filter(|message| !known.contains(message)).collect();
+            let kept = names(&is);
+            let lost: Vec<String> = names(value)
+                .into_iter()
+                .filter(|name| {
+                    !kept.iter().any(|kept| {
+                        kept == name || kept.split('.').any(|part| part == name) || same_time(name, kept)
+                    })
+                })
+                .collect();
+            if !new.is_empty() || !lost.is_empty() {
+                wrong.push_str(&format!("{was}\n  becomes {is}\n  new: {new:?}, lost: {lost:?}\n"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(fixed_ones > 100, "only {fixed_ones} were fixed");
+}
+
+/// `3` of `3 days` is in `3d`, and `order/paid` in `order.paid`.
+fn same_time(name: &str, kept: &str) -> bool {
+    let number = |text: &str| text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).to_owned();
+    name == "seconds" || !number(name).is_empty() && number(name) == number(kept)
+}

@@ -70,3 +70,24 @@ fn every_help_has_examples_and_the_same_exit_codes() {
         assert!(text.trim_end().ends_with(exits.last().unwrap()), "{command}: {text}");
     }
 }
+
+/// Words of other tools lead to the command that does it.
+#[test]
+fn other_names_lead_to_the_right_commands() {
+    for (written, right) in [
+        ("list", "'runs'"),
+        ("status", "'show'"),
+        ("start", "'run'"),
+        ("deny", "'reject'"),
+        ("continue", "'resume'"),
+        ("emit", "'signal'"),
+        ("lint", "'validate'"),
+        ("approve last --reason x", "'--note'"),
+        ("reject last Deploy --by ops", "'--as'"),
+        ("signal last paid --payload {}", "'--data'"),
+    ] {
+        let told = crate::program::orderflow(&written.split(' ').collect::<Vec<_>>());
+        assert_eq!(told.exit, Some(2), "{written}");
+        assert!(told.err.contains(right), "{written}: {}", told.err);
+    }
+}

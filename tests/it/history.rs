@@ -171,7 +171,7 @@ fn a_run_is_listed_while_it_lives_after_it_was_killed_and_when_it_is_over() {
     assert_eq!(list[0]["state"], "done");
     let expected = json!({
         "total": 3, "succeeded": 2, "failed": 1, "compensated": 0, "compensation_failed": 0, "cancelled": 0,
-        "in_flight": 0, "waiting": 0, "awaiting": 0, "not_started": 0
+        "in_flight": 0, "waiting": 0, "awaiting": 0, "not_started": 0, "unpublished": 0
     });
     assert_eq!(list[0]["counts"], expected);
     assert_eq!(list[0]["run"], homes(folder)[0].file_name().unwrap().to_str().unwrap());

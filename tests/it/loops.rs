@@ -191,6 +191,49 @@ fn plans_and_graphs_show_loops() {
     assert_eq!(graph["steps"][2].get("repeats"), None);
 }
 
+/// The reason is shown at the attempt that decided, and a pause between rounds hides nothing.
+#[test]
+fn what_ends_a_loop_and_what_follows_a_pause_is_shown() {
+    let place = Place::new(
+        "# Poll\n\n## Look [repeat:: 2 until ok]\nn? → n::Integer, ok::Boolean\n\n\
+         ```sh run\necho '{\"n\": 1, \"ok\": false}'\n```\n\n## Use\nn → used::Integer\n\n```sh run\necho 1\n```\n",
+    );
+    assert_eq!(place.run("--quiet").exit, Some(1));
+    let shown = place.orderflow("show last --item 1").out;
+    assert!(shown.trim_end().ends_with("    fails: `ok` does not hold after 2 rounds"), "{shown}");
+    place.write("flow.md", &place.read("flow.md").replace("until ok]", "until ok every 1h]"));
+    let mut child = place.begin("--quiet");
+    place.until("the pause begins", || {
+        let shown = place.orderflow("show last --item 1").out;
+        shown.contains("makes ok: false") && !shown.contains("fails: ")
+    });
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    let explained = place.orderflow("resume --explain last").out;
+    assert!(explained.contains("Look, Use"), "{explained}");
+}
+
+/// A step below a loop waits for its last round, and every drawing shows that.
+#[test]
+fn a_step_behind_a_loop_comes_after_all_of_it() {
+    let place = article();
+    let plan = place.orderflow("plan flow.md").out;
+    assert!(plan.lines().any(|line| line.split_whitespace().take(2).eq(["3", "Publish"])), "{plan}");
+    let drawn = place.orderflow("graph flow.md").out;
+    assert!(drawn.contains("3 steps in 3 stages"), "{drawn}");
+    let drawn = place.orderflow("graph flow.md --format mermaid").out;
+    assert!(drawn.contains("    s1 -.-> s2\n"), "{drawn}");
+    let ran = place.run("--input topic=tea");
+    assert_eq!(ran.exit, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("Write → Review → Publish"), "{}", ran.out);
+    let drawn = place.orderflow("graph --format sequence --run last").out;
+    for round in 1..=3 {
+        assert!(drawn.contains(&format!("    loop round {round}, until review.approved\n")), "{drawn}");
+    }
+    assert_eq!(drawn.lines().filter(|line| line.trim() == "end").count(), 3, "{drawn}");
+    assert!(drawn.trim_end().lines().last().unwrap().contains("Publish (draft)"), "{drawn}");
+}
+
 /// A document with the rows of two rounds, of which the first did not end the loop.
 fn recorded(rows: &[&str]) -> Place {
     let rows: String = rows.iter().map(|row| format!(" {row}\n")).collect();

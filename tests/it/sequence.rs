@@ -71,7 +71,7 @@ sequenceDiagram
     let told = place.orderflow("graph --format sequence --run last --item 2");
     assert!(
         told.out.ends_with(
-            "    Note over p6: Send Letter failed: exited with 65 (bad input): no paper#59; #35;7\n"
+            "    Note over p6: Send Letter failed: exited with 65 (bad input): no paper#59; #35;7\n    Note over p1: the item failed\n"
         ),
         "{}",
         told.out
@@ -89,7 +89,7 @@ fn a_drawing_of_a_run_needs_the_run_and_the_item() {
         &told,
         2,
         "",
-        "error: --format sequence draws what happened in a run\n  help: name the run: --run last\n",
+        "error: --format sequence draws what happened in a run\n  help: name the run: orderflow graph --format sequence --run last\n",
     );
     let told = place.orderflow("graph --run last");
     assert!(told.err.contains("--run is for --format sequence"), "{}", told.err);

@@ -177,6 +177,12 @@ fn runs_that_were_undone_and_retried_verify() {
         }
         let rows = place.rows("s.toon");
         assert!(rows.iter().filter(|row| row.starts_with("Send b")).count() > 1, "{rows:?}");
+        // The document has the rows without times.
+        let told = place.orderflow("show last --write");
+        assert_eq!(told.err, format!("{} executions written into flow.md\n", rows.len()));
+        assert_eq!(place.orderflow("show last --write").err, "flow.md has all executions of the run\n");
+        let told = place.orderflow("verify flow.md");
+        assert_eq!(told.exit, Some(0), "{}{}{}", told.out, told.err, place.read("flow.md"));
     }
 }
 

@@ -56,7 +56,13 @@ impl Tasks {
             }
             let asked: Vec<_> = log.waiting.iter().filter(|one| is(&one.question)).collect();
             if asked.is_empty() {
-                unmatched.push(text.clone());
+                // The file was read before, and the items have passed the gate.
+                let answered = log.answered(is);
+                if answered.is_empty() {
+                    unmatched.push(text.clone());
+                }
+                let answered = answered.into_iter().map(|(gate, keys)| Wanted { gate, items: Some(keys) });
+                wanted.extend(answered);
             }
             for one in asked {
                 match wanted.iter_mut().find(|known| known.gate == one.gate) {

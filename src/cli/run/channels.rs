@@ -181,7 +181,7 @@ fn header(channel: &str, key: &Header, folder: &Path) -> anyhow::Result<String> 
 fn secret(channel: &str, key: &Header, folder: &Path) -> anyhow::Result<String> {
     let Some(name) = &key.secret else { return Ok(String::new()) };
     let secret = Secret { name: name.clone(), from: Origin::Environment(name.clone()) };
-    Ok(secrets::value(&secret, folder).map_err(|why| missing(channel, &why))?)
+    Ok(secrets::value(&secret, folder).map_err(|why| missing(channel, &format!("{name} {why}")))?)
 }
 
 #[cfg(feature = "nats")]

@@ -40,6 +40,8 @@ struct Explained {
     executions: Vec<PendingExecution>,
     settings: Settings,
     cancelled: bool,
+    /// The events that channels did not accept: the channel and the id.
+    unpublished: Vec<(Arc<str>, String)>,
 }
 
 /// Shows what resuming a run would do.
@@ -86,12 +88,14 @@ impl Explained {
             because: run.reason(id),
         });
         let executions = executions.collect();
+        let unpublished =
+            run.not_published().map(|(channel, id, _)| (channel.clone(), id.to_owned())).collect();
         // The folder stored in a foreign run is not used: settings are those of the current folder.
         if matches!(trust::runs::owner(home)?, Owner::Own(_)) {
             place(&history.options, home)?;
         }
         let settings = settings::load(&history.options.file, false, terminal)?;
-        Ok(Explained { history, executions, settings, cancelled })
+        Ok(Explained { history, executions, settings, cancelled, unpublished })
     }
 
     fn those(&self, wanted: fn(Ahead) -> bool) -> impl Iterator<Item = &PendingExecution> {
@@ -132,7 +136,7 @@ impl Explained {
         if over { Some(0) } else { outline.counts(basis).not_started }
     }
 
-    /// `{run, state, cancelled, again: […], next: […], wait: […], await: […], begin: […], compensate: […], not_admitted}`.
+    /// `{run, state, cancelled, again: […], next: […], wait: […], await: […], begin: […], compensate: […], publish: […], not_admitted}`.
     fn json(&self) -> anyhow::Result<Value> {
         let graph = &self.history.graph;
         let outline = self.history.outline()?;
@@ -181,6 +185,11 @@ impl Explained {
             "await": self.awaits().map(told).collect::<Vec<_>>(),
             "begin": self.begin().map(told).collect::<Vec<_>>(),
             "compensate": self.compensate().map(compensation).collect::<Vec<_>>(),
+            "publish": self
+                .unpublished
+                .iter()
+                .map(|(channel, id)| json!({ "channel": &**channel, "id": id }))
+                .collect::<Vec<_>>(),
             "not_admitted": self.to_admit(outline),
         }))
     }
@@ -192,10 +201,15 @@ impl Explained {
         if self.cancelled {
             out.push_str("it was cancelled: what has not ended would be cancelled, and the trace written\n");
         } else if !matches!(outline.state(basis, false), State::Paused | State::Waiting) {
-            out.push_str("nothing would run, only the trace would be written\n");
+            out.push_str(match self.unpublished.is_empty() {
+                true => "nothing would run, only the trace would be written\n",
+                false => "no step would run\n",
+            });
+            self.publish(&mut out, width);
             return Ok(out);
         }
         self.sections(&mut out, width);
+        self.publish(&mut out, width);
         if let Some(left) = self.to_admit(outline).filter(|left| *left > 0) {
             let (items, are) = (words::by_count(left, "item", "items"), words::by_count(left, "is", "are"));
             let name = self.history.header().items.get("name").and_then(Value::as_str);
@@ -203,6 +217,18 @@ impl Explained {
             out.push_str(&format!("\n{} {items}{from} {are} not admitted yet\n", count(left)));
         }
         Ok(out)
+    }
+
+    /// The events that would be published again.
+    fn publish(&self, out: &mut String, width: Option<usize>) {
+        let rows = self.unpublished.iter().map(|(channel, id)| vec![visible(channel), visible(id)]);
+        section(
+            out,
+            "published again: the channel did not accept it",
+            &["channel", "event"],
+            rows.collect(),
+            width,
+        );
     }
 
     /// The executions by the kind of their pending work.

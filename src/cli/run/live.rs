@@ -255,9 +255,7 @@ pub fn run(
         report::waiting(&outcome.run, &graph, &name, terminal);
         report::awaiting(&outcome.run, &graph, &name, terminal);
     }
-    if !launch.show.is_quiet() {
-        report::not_published(&outcome.run, terminal);
-    }
+    report::not_published(&outcome.run, launch.show.is_quiet(), terminal);
     let (finished, published) = match (outcome.trouble.as_ref(), finished) {
         (Some(one), Err(other)) => {
             terminal.error(one);

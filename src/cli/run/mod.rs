@@ -284,8 +284,8 @@ pub(super) use probe::{Probed, probe};
 pub(super) use record::Trace;
 pub(super) use replay::hint;
 pub(super) use report::{
-    Finished, approve_text, by_cause, failures, signal_text, spending, unavailable as unavailable_text,
-    unavailable_json, word,
+    AskedItem, Finished, GateQueue, by_cause, failures, signal_text, spending,
+    unavailable as unavailable_text, unavailable_json, word,
 };
 pub(super) use secrets::is_there;
 pub(super) use write::later as write_later;

@@ -14,6 +14,7 @@ use crate::engine::Ask;
 use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId};
 use crate::graph::Graph;
 use crate::runtime::{Observer, Request, clock, unix_millis};
+use crate::value::words;
 use anyhow::Context;
 use serde_json::json;
 use std::collections::HashMap;
@@ -30,6 +31,9 @@ const REST: Duration = Duration::from_secs(60);
 
 /// The most characters of a value that are shown with a question.
 const SHOWN: usize = 500;
+
+/// The most lines of a text that are shown with a question.
+const LINES: usize = 40;
 
 /// What is known of a run to those who ask.
 pub struct Desk {
@@ -136,6 +140,10 @@ impl Desk {
         let within = gate.and_then(|gate| gate.within).and_then(|time| u64::try_from(time.as_millis()).ok());
         let inputs =
             ask.inputs.iter().map(|(id, value)| (self.graph.value(*id).name.clone(), (**value).clone()));
+        let mut approve = vec!["orderflow", "approve", &self.name];
+        let title = self.title(ask.gate);
+        approve.extend([title.as_str(), "--item", &*ask.key]);
+        approve.extend(gate.and_then(|gate| gate.by.as_deref()).into_iter().flat_map(|by| ["--as", by]));
         json!({
             "run": self.run,
             "folder": self.home.display().to_string(),
@@ -148,7 +156,7 @@ impl Desk {
             "since": clock(ask.since),
             "until": within.map(|within| clock(ask.since.saturating_add(within))),
             "inputs": inputs.collect::<crate::value::Object>(),
-            "approve": ["orderflow", "approve", self.name, self.title(ask.gate), "--item", &*ask.key],
+            "approve": approve,
         })
         .to_string()
     }
@@ -212,8 +220,19 @@ impl Desk {
             text.push_str(&format!("  {}\n", visible(&ask.question)));
         }
         for (id, value) in &ask.inputs {
-            let shown: String = value.to_string().chars().take(SHOWN).collect();
             let name = visible(&self.graph.value(*id).name);
+            // A text of several lines is read as a text.
+            if let Some(lines) = value.as_str().filter(|text| text.contains('\n')) {
+                text.push_str(&format!("    {name}:\n"));
+                let shown = lines.lines().take(LINES).map(|line| format!("      {}\n", visible(line)));
+                text.extend(shown);
+                let more = lines.lines().count().saturating_sub(LINES);
+                if more > 0 {
+                    text.push_str(&format!("      … and {}\n", words::count(more, "more line")));
+                }
+                continue;
+            }
+            let shown: String = value.to_string().chars().take(SHOWN).collect();
             text.push_str(&format!("    {name}: {}\n", visible_json(&shown)));
         }
         forget_input();

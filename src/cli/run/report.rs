@@ -329,29 +329,110 @@ pub fn ended(run: &Run, tally: Tally, total: u64, (id, name): (&str, &str), exit
     })
 }
 
+/// An item that waits at a gate: its key on the command line, and the question with its values.
+pub struct AskedItem {
+    pub item: ItemId,
+    pub key: String,
+    pub question: String,
+}
+
+impl AskedItem {
+    /// The steps for all items have a name of their own.
+    pub fn new(item: ItemId, key: &str, question: String) -> AskedItem {
+        let key = if item == ItemId::RUN { "run".to_owned() } else { key.to_owned() };
+        AskedItem { item, key, question }
+    }
+}
+
+/// Items that wait at one gate, and the command that approves exactly them.
+pub struct GateQueue<'a> {
+    gate: &'a Gate,
+    title: String,
+    items: Vec<AskedItem>,
+    /// Whether all of them have the same question.
+    alike: bool,
+}
+
+impl<'a> GateQueue<'a> {
+    pub fn new(gate: &'a Gate, graph: &Graph, items: Vec<AskedItem>) -> GateQueue<'a> {
+        let alike = items.windows(2).all(|pair| pair[0].question == pair[1].question);
+        GateQueue { gate, title: graph.gated(gate), items, alike }
+    }
+
+    /// The question in brackets, if it is that of all.
+    fn question(&self) -> String {
+        let question = self.items.first().filter(|_| self.alike).map(|one| visible(&one.question));
+        question.filter(|question| !question.is_empty()).map(|text| format!(" ({text})")).unwrap_or_default()
+    }
+
+    /// The command for these items; for all of them and later ones if they are too many.
+    fn command(&self, items: &[AskedItem], name: &str) -> String {
+        let listed = items.len() <= LETTERS;
+        let items = items.iter().filter(|_| listed).map(|one| format!(" --item {}", word(&one.key)));
+        let by = self.gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
+        let (name, title) = (visible(name), word(&self.title));
+        format!("orderflow approve {name} {title}{}{by}", items.collect::<String>())
+    }
+
+    /// One line for each question.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        let (title, question) = (visible(&self.title), self.question());
+        if self.alike {
+            return vec![format!("at the gate of {title}{question}: {}", self.command(&self.items, name))];
+        }
+        let shown = self.items.iter().take(LETTERS).map(|one| {
+            let (key, question) = (visible(&one.key), visible(&one.question));
+            let command = self.command(std::slice::from_ref(one), name);
+            format!("{key} at the gate of {title} ({question}): {command}")
+        });
+        let more = self.items.len().saturating_sub(LETTERS);
+        shown.chain((more > 0).then(|| format!("… and {more} more at the gate of {title}"))).collect()
+    }
+
+    /// The same at the end of a run.
+    fn tell(&self, name: &str, terminal: &mut Terminal) {
+        let more = self.items.len().saturating_sub(LETTERS);
+        let more = (more > 0).then(|| format!("… and {more} more"));
+        let shown = |one: &AskedItem| match one.item {
+            ItemId::RUN => "the steps for all items".to_owned(),
+            _ => visible(&one.key),
+        };
+        let keys: Vec<String> = self.items.iter().take(LETTERS).map(shown).chain(more).collect();
+        let (title, question) = (visible(&self.title), self.question());
+        terminal.talk(&format!("waiting at the gate of {title}{question}: {}\n", keys.join(", ")));
+        if self.alike {
+            let command = self.command(&self.items, name);
+            let it = match self.items.len() {
+                1 => "it",
+                _ => "them",
+            };
+            let all = if self.items.len() > LETTERS { ", and those that come later," } else { "" };
+            terminal.talk(&format!(
+                "  approve {it}{all} with {command} --resume, or reject {it} with orderflow reject\n"
+            ));
+            return;
+        }
+        for one in self.items.iter().take(LETTERS) {
+            let command = self.command(std::slice::from_ref(one), name);
+            terminal.talk(&format!("  {}: {}\n", visible(&one.key), visible(&one.question)));
+            terminal.talk(&format!(
+                "    approve it with {command} --resume, or reject it with orderflow reject\n"
+            ));
+        }
+    }
+}
+
 /// Shows the gates at which items wait, and the command that approves them.
 pub fn waiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
-    let mut gates: BTreeMap<GateId, Vec<String>> = BTreeMap::new();
+    let mut gates: BTreeMap<GateId, Vec<AskedItem>> = BTreeMap::new();
     for (item, key, gate, _) in run.waiting() {
-        let key = if item == ItemId::RUN { "the steps for all items".to_owned() } else { visible(key) };
-        gates.entry(gate).or_default().push(key);
+        let question = run.ask(item, gate).map(|ask| ask.question).unwrap_or_default();
+        gates.entry(gate).or_default().push(AskedItem::new(item, key, question));
     }
-    for (id, keys) in gates {
-        let Some(gate) = graph.gate(id) else { continue };
-        let title = graph.gated(gate);
-        let more = keys.len().saturating_sub(LETTERS);
-        let more = (more > 0).then(|| format!("… and {more} more"));
-        let keys: Vec<String> = keys.into_iter().take(LETTERS).chain(more).collect();
-        let question = visible(&gate.question.text());
-        let question = if question.is_empty() { question } else { format!(" ({question})") };
-        terminal.talk(&format!(
-            "waiting at the gate of {}{question}: {}\n",
-            visible(&title),
-            keys.join(", ")
-        ));
-        let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
-        let title = word(&title);
-        terminal.talk(&format!("  approve it with orderflow approve {name} {title}{by} --resume, or reject it with orderflow reject\n"));
+    for (id, items) in gates {
+        if let Some(gate) = graph.gate(id) {
+            GateQueue::new(gate, graph, items).tell(name, terminal);
+        }
     }
 }
 
@@ -376,11 +457,18 @@ pub fn awaiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
 }
 
 /// Shows the events that channels did not accept.
-pub fn not_published(run: &Run, terminal: &mut Terminal) {
+pub fn not_published(run: &Run, quiet: bool, terminal: &mut Terminal) {
     let refused: Vec<String> = run
         .not_published()
         .map(|(channel, id, why)| format!("channel {}: {} ({})", visible(channel), visible(why), visible(id)))
         .collect();
+    // It is the reason of the exit code: one line reports it in any case.
+    if let (true, [first, ..]) = (quiet, refused.as_slice()) {
+        let more = refused.len() - 1;
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        terminal.talk(&format!("warning: an event was not published to {first}{more}\n"));
+        return;
+    }
     for one in refused.iter().take(LETTERS) {
         terminal.talk(&format!("warning: an event was not published to {one}\n"));
     }
@@ -396,20 +484,6 @@ pub fn not_published(run: &Run, terminal: &mut Terminal) {
 /// The command that sends an event.
 pub fn signal_text(event: &str, subject: &str, name: &str) -> String {
     format!("orderflow signal {} {} --item {} --data JSON", visible(name), word(event), word(subject))
-}
-
-/// A gate at which items wait, and the command that approves them.
-pub fn approve_text(gate: &Gate, graph: &Graph, name: &str) -> String {
-    let question = visible(&gate.question.text());
-    let question = if question.is_empty() { question } else { format!(" ({question})") };
-    let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
-    let title = graph.gated(gate);
-    format!(
-        "at the gate of {}{question}: orderflow approve {} {}{by}",
-        visible(&title),
-        visible(name),
-        word(&title)
-    )
 }
 
 /// A word of a command line.

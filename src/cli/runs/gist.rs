@@ -36,7 +36,17 @@ impl Gist {
     /// When the journal is damaged.
     pub fn of(history: &History, held: bool) -> anyhow::Result<Gist> {
         let (title, path) = (&history.graph.title, &history.header().document.path);
-        Ok(Gist::new(title, path, history.outline()?, history.basis(), held))
+        let mut gist = Gist::new(title, path, history.outline()?, history.basis(), held);
+        // What was stored since the run ended is not waited for any more.
+        if gist.state == State::Waiting {
+            let (gates, events) = history.moving_on()?;
+            gist.counts.waiting = gist.counts.waiting.saturating_sub(gates);
+            gist.counts.awaiting = gist.counts.awaiting.saturating_sub(events);
+            if gates + events > 0 {
+                gist.state = State::Paused;
+            }
+        }
+        Ok(gist)
     }
 
     /// The stored summary if the journal is unchanged; else it is computed and stored.

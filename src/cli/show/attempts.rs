@@ -66,6 +66,11 @@ impl StoryStep {
         for attempt in &self.attempts {
             attempt.text(out, graph, held);
         }
+        // An answer did not make the step succeed: its loop was not reached, or its own decision refused it.
+        let answered = self.attempts.last().is_some_and(|last| matches!(&last.finished, Some((_, Ok(_)))));
+        if let (Some(error), true) = (error, answered) {
+            out.push_str(&format!("    fails: {}\n", visible(error)));
+        }
     }
 }
 

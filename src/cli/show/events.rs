@@ -102,7 +102,16 @@ impl StoryAwait {
 pub(super) fn lines(log: &EventLog, graph: &Graph, name: &str) -> String {
     let mut out = String::new();
     let mut steps: BTreeMap<StepId, (&str, u64)> = BTreeMap::new();
-    for one in &log.awaiting {
+    for one in log.awaiting.iter().filter(|one| one.stored.is_some()).take(SHOWN) {
+        let step = graph.step(one.step);
+        let kind = step.awaits.as_ref().map_or("", |awaits| &awaits.event);
+        let [kind, subject, title, run] = [kind, &*one.subject, &*step.title, name].map(visible);
+        out.push_str(&format!(
+            "{:<10} {kind} for {subject} has come, and {title} takes it: continue with orderflow resume {run}\n",
+            "stored"
+        ));
+    }
+    for one in log.awaiting.iter().filter(|one| one.stored.is_none()) {
         steps.entry(one.step).or_insert((&one.subject, 0)).1 += 1;
     }
     for (id, (subject, _)) in steps {

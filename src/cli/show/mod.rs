@@ -14,7 +14,7 @@ pub mod session;
 
 use super::clashes;
 use super::exit::{Exit, Stop};
-use super::run::{Finished, Trace, approve_text, spending, unavailable_json, unavailable_text, write_later};
+use super::run::{Finished, Trace, spending, unavailable_json, unavailable_text, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::RunLine;
 use super::runs::{Format, find};
@@ -25,7 +25,7 @@ use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::history::{EventLog, History, State, dead_letters};
 use crate::journal::Lock;
-use crate::runtime::Observer;
+use crate::runtime::{Observer, unix_millis};
 use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
@@ -267,12 +267,13 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     let unavailable: String = unavailable.map(|one| format!("{}\n", unavailable_text(one, graph))).collect();
     let spent = spending(&history.spent()?, graph);
     let spent = spent.map_or_else(String::new, |spent| format!("{:<10} {spent}\n", "spent"));
-    let gates = all.items.gates();
-    let waits = gates.iter().filter_map(|gate| graph.gate(*gate));
     let name = &all.line.name;
-    let waits = waits.map(|gate| format!("{:<10} {}\n", "waits", approve_text(gate, graph, name)));
+    let waits = match graph.gates.is_empty() || held && all.items.gates().is_empty() {
+        true => Vec::new(),
+        false => gates::lines(&history.gates()?.waiting, graph, name, unix_millis()),
+    };
     let events = all.log.as_ref().map(|log| events::lines(log, graph, name)).unwrap_or_default();
-    let about = about(&all.line) + &spent + &waits.collect::<String>() + &events + &unavailable;
+    let about = about(&all.line) + &spent + &waits.concat() + &events + &unavailable;
     terminal.data(&format!("{about}\n{}\n{}", all.report().table(width), all.items.draw(width)));
     Ok(())
 }

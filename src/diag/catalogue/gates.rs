@@ -23,7 +23,7 @@ pub fn second_gate(span: Span, first: Span) -> Diagnostic {
 
 /// A quote that looks like a gate.
 pub fn almost_a_gate(line: Span, right: &str) -> Diagnostic {
-    Diagnostic::warning("almost-a-gate", line, "this quote is prose: the step does not wait for a person")
+    Diagnostic::warning("almost-a-gate", line, "this is prose: the step does not wait for a person")
         .help(format!("to let it wait for an approval, write `> {right} …`"))
 }
 
@@ -31,6 +31,14 @@ pub fn almost_a_gate(line: Span, right: &str) -> Diagnostic {
 pub fn gate_of_compensation(gate: Span, title: &str) -> Diagnostic {
     let message = format!("the compensation `{title}` cannot wait for a person: the item has failed already");
     misplaced_gate(gate, message).help("put the gate before the step that it compensates")
+}
+
+/// A time limit that is meant for the waiting before a step; `part` is where its right place is.
+pub fn waits_without_limit(at: Span, time: &str, part: &str) -> Diagnostic {
+    let message =
+        format!("`{time}` limits an attempt, and the step waits before its first one without limit");
+    Diagnostic::warning("waits-without-limit", at, message)
+        .help(format!("to limit the waiting, write {part}"))
 }
 
 fn misplaced_gate(gate: Span, message: String) -> Diagnostic {

@@ -320,7 +320,9 @@ pub fn cycle(path: &[&str], links: &[(String, Span)], implicit: Option<(&str, &s
             "`{later}` follows `{earlier}` only because it is below it; write `[after:: start]` in `{later}` to free it"
         ),
         None if links.len() == 1 => "give what it makes another name than what it takes".to_owned(),
-        None => "let one of them take something else, or make a step of what they share".to_owned(),
+        None => {
+            "let one of them take something else, or make a step of what they share; to repeat them, put them into a group with `[repeat:: 3 until …]` in its heading".to_owned()
+        }
     })
 }
 

@@ -90,17 +90,21 @@ pub fn order_in_prose(span: Span, title: &str, other: &str) -> Diagnostic {
 }
 
 /// A sentence that leads back to a step.
-pub fn loop_in_prose(span: Span, other: &str) -> Diagnostic {
-    let message =
-        format!("nothing leads back to `{other}`: prose repeats nothing, and repeating is not supported");
-    Diagnostic::warning("no-effect", span, message)
+pub fn loop_in_prose(span: Span, title: &str, other: &str) -> Diagnostic {
+    let message = format!("nothing leads back to `{other}`: prose repeats nothing");
+    Diagnostic::warning("no-effect", span, message).help(match title == other {
+        true => format!("to repeat it, write `[repeat:: 3 until …]` in the heading of `{title}`"),
+        false => format!(
+            "to repeat the steps from `{other}` to `{title}`, put them into a group with `[repeat:: 3 until …]` in its heading"
+        ),
+    })
 }
 
 /// A sentence that repeats a step until something is true.
 pub fn until_in_prose(span: Span, what: &str) -> Diagnostic {
-    let message =
-        format!("nothing waits for `{what}` here: prose repeats nothing, and repeating is not supported");
+    let message = format!("nothing waits for `{what}` here: prose repeats nothing");
     Diagnostic::warning("no-effect", span, message)
+        .help(format!("to repeat the step, write `[repeat:: 3 until {what}]` in its heading"))
 }
 
 /// A sentence with a condition, in a step without one.

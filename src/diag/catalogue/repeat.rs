@@ -18,8 +18,13 @@ pub fn repeat_without_condition(span: Span, rounds: &str) -> Diagnostic {
 }
 
 /// A number of rounds that no loop has.
-pub fn bad_rounds(span: Span, most: u32) -> Diagnostic {
-    Diagnostic::error("bad-repeat", span, format!("a loop has at least 2 and at most {most} rounds"))
+pub fn bad_rounds(span: Span, most: u32, once: bool) -> Diagnostic {
+    let problem =
+        Diagnostic::error("bad-repeat", span, format!("a loop has at least 2 and at most {most} rounds"));
+    match once {
+        true => problem.help("leave `[repeat:: …]` out: one round needs no loop"),
+        false => problem.help("write the most rounds, as in `[repeat:: 3 until review.approved]`"),
+    }
 }
 
 /// A loop around what runs only after a failure.
@@ -52,6 +57,15 @@ pub fn repeat_changes_nothing(span: Span) -> Diagnostic {
         "this condition uses no value that the loop makes, so no round can change it",
     )
     .help("use a value that a step of the loop makes")
+}
+
+/// A retry that is meant as a loop.
+pub fn retry_until(span: Span, written: &str, right: Option<&str>) -> Diagnostic {
+    let message = format!("`{written}` is not a retry policy: only failed attempts are retried");
+    Diagnostic::error("bad-retry", span, message).help(format!(
+        "to repeat the step until a condition holds, write `[repeat:: {}]`",
+        right.unwrap_or("3 until review.approved")
+    ))
 }
 
 fn misplaced_repeat(span: Span, message: String) -> Diagnostic {

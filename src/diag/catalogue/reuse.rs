@@ -34,8 +34,9 @@ pub fn broken_document(span: Span, path: &str) -> Diagnostic {
 /// A document that runs itself, by itself or through others.
 pub fn document_within_itself(span: Span, chain: &[&str]) -> Diagnostic {
     let message = format!("a document cannot run itself: {}", chain.join(" → "));
-    Diagnostic::error("document-within-itself", span, message)
-        .help("repeat work by a list and `[each:: …]`, or by retries")
+    Diagnostic::error("document-within-itself", span, message).help(
+        "repeat steps with `[repeat:: 3 until …]`, or run them for each element of a list with `[each:: …]`",
+    )
 }
 
 /// A document takes a value that its step does not have.

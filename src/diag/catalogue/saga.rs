@@ -207,6 +207,27 @@ pub fn runs_only_when(
     }
 }
 
+/// A step with an order after `first`, which a condition may exclude; `place` is the excluded step.
+pub fn runs_anyway(at: Span, title: &str, first: &str, place: Span, why: &Absence) -> Diagnostic {
+    let (label, excluded) = match why {
+        Absence::When(condition) => {
+            (format!("it is skipped unless `{condition}`"), format!("`[when:: {condition}]` in `{title}`"))
+        }
+        Absence::Unless(decider) => (
+            format!("it is skipped when the decision of `{decider}` does not lead here"),
+            format!("`[when:: …]` with that condition in `{title}`"),
+        ),
+        Absence::Optional | Absence::Skipped(_) => {
+            ("a decision may skip it".to_owned(), format!("`[when:: …]` in `{title}`"))
+        }
+    };
+    let message = format!("`{title}` runs even if a condition excludes `{first}`, which it only waits for");
+    Diagnostic::warning("runs-anyway", at, message)
+        .related(place, label)
+        .help(format!("write {excluded} to exclude it, too, or `[after:: {first}?]` if it runs in any case"))
+        .maybe(at, format!("{first}?"))
+}
+
 /// A step with effects beside one to which a decision leads; `made` is the output of that one.
 pub fn does_not_wait(at: Span, title: &str, guarded: (&str, Span), made: Option<&str>) -> Diagnostic {
     let (guarded, place) = guarded;
@@ -214,7 +235,7 @@ pub fn does_not_wait(at: Span, title: &str, guarded: (&str, Span), made: Option<
     let taken = made.map(|made| format!(", or take `{made}?`")).unwrap_or_default();
     Diagnostic::warning("does-not-wait", at, message)
         .related(place, "a decision leads here; it orders this step alone")
-        .help(format!("write [after:: {guarded}] in `{title}`{taken}, to wait for it where it runs; [effects:: none] if `{title}` changes nothing"))
+        .help(format!("write [after:: {guarded}?] in `{title}`{taken}, to wait for it where it runs; [effects:: none] if `{title}` changes nothing"))
 }
 
 /// A step with effects beside a critical one that is above it. `later` and `critical` are titles, with numbers where

@@ -31,6 +31,8 @@ impl Item {
                         Ahead::Next(attempts.number + 1)
                     }
                     StepState::Running { attempts, .. } => Ahead::Again(attempts.number),
+                    // A round follows the pause of its loop.
+                    StepState::Ended(_) if self.rounds.begins_again(graph, path.step) => Ahead::Begin,
                     StepState::Answered { .. }
                     | StepState::Spread { .. }
                     | StepState::Ended(_)

@@ -130,7 +130,7 @@ impl Item {
     }
 
     /// The number of the first event that a step has not taken and that is the one it waits for.
-    fn find(&self, graph: &Graph, arrivals: &Arrivals, step: StepId) -> Option<u64> {
+    pub fn find(&self, graph: &Graph, arrivals: &Arrivals, step: StepId) -> Option<u64> {
         let awaits = graph.step(step).awaits.as_ref()?;
         let state = self.awaits.waits.get(&step)?;
         for (number, arrival) in arrivals.of(&awaits.event, &state.subject, state.seen.get()) {

@@ -20,6 +20,9 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Gates {
     reached: BTreeMap<GateId, Reached>,
+    /// When the last decision that it had at a gate was made. What was decided about all items before counts for it once:
+    /// a new visit, and another round, ask again.
+    used: BTreeMap<GateId, UnixMillis>,
     /// The deadlines that are paused, by group; `None` is the item's own.
     stopped: BTreeMap<Option<usize>, Standstill>,
     /// Deadlines have moved: their timers are to be set again.
@@ -69,8 +72,7 @@ impl Item {
     pub(super) fn next_at_gates(&self, graph: &Graph, bounds: &Bounds, now: Millis) -> Option<Event> {
         self.steps.gated().iter().find_map(|path| {
             let StepState::Gated(gate) = self.state(*path) else { return None };
-            let in_time = |decision: &&Decision| !self.is_late(graph, *gate, decision.at);
-            let standing = || bounds.standing.get(gate).filter(in_time).cloned();
+            let standing = || self.standing(graph, bounds, *gate).cloned();
             match self.gates.reached.get(gate) {
                 None => {
                     let question = self.question(graph, *gate);
@@ -83,6 +85,13 @@ impl Item {
                 Some(reached) => Some(self.refused_at(graph, path.step, reached, now)),
             }
         })
+    }
+
+    /// What was decided about all items and counts at a gate of this one.
+    pub fn standing<'b>(&self, graph: &Graph, bounds: &'b Bounds, gate: GateId) -> Option<&'b Decision> {
+        let fresh = |decision: &&Decision| self.gates.used.get(&gate).is_none_or(|used| *used < decision.at);
+        let standing = bounds.standing.get(&gate).filter(fresh);
+        standing.filter(|decision| !self.is_late(graph, gate, decision.at))
     }
 
     /// The end of a step whose gate was shut.
@@ -210,6 +219,7 @@ impl Item {
     }
 
     pub(super) fn decided(&mut self, graph: &Graph, gate: GateId, decision: &Decision, at: Millis) {
+        self.gates.used.insert(gate, decision.at);
         self.leave(graph, gate, at, GateOutcome::Decided(decision.clone()));
         if decision.approved {
             for path in self.steps.gated().iter().copied().collect::<Vec<_>>() {

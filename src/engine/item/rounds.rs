@@ -74,6 +74,13 @@ impl Rounds {
         self.feedback.retain(|(of, _), _| *of != id);
     }
 
+    /// Whether a loop around a step pauses before its next round.
+    pub fn begins_again(&self, graph: &Graph, step: StepId) -> bool {
+        let pauses =
+            |id: &RepeatId| self.loops.get(id).is_some_and(|state| state.due.is_some() && !state.ended);
+        graph.step(step).repeats.iter().any(pauses)
+    }
+
     /// Whether a pause between two rounds will end.
     pub fn pauses(&self) -> bool {
         self.loops.values().any(|state| state.due.is_some() && !state.ended)

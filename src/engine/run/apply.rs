@@ -108,7 +108,7 @@ impl Run {
                 self.bounds.arrivals.published(channel, id, Some(why));
             }
             RunEvent::Decided { gate, decision } => {
-                self.bounds.standing.entry(*gate).or_insert_with(|| decision.clone());
+                self.bounds.standing.insert(*gate, decision.clone());
                 let waits = self.items.iter().filter(|(_, known)| known.waits_at(*gate));
                 self.touched.extend(waits.map(|(item, _)| *item));
             }

@@ -322,7 +322,8 @@ impl Run {
             _ if !may => None,
             Some(item) => waits(&item).then(|| ItemEvent::Decided { gate, decision }.of(item, at)),
             None => {
-                let open = !self.bounds.standing.contains_key(&gate);
+                let known = self.bounds.standing.get(&gate);
+                let open = known.is_none_or(|known| known.at < decision.at && self.items.values().any(takes));
                 open.then(|| RunEvent::Decided { gate, decision }.at(at))
             }
         }

@@ -76,8 +76,9 @@ impl Run {
                 !self.once.began && !self.items.contains_key(&ItemId::RUN)
             }
             EventKind::Run(RunEvent::StepsEnded(_)) => fits(self.items.get(&ItemId::RUN)),
-            EventKind::Run(RunEvent::Decided { gate, .. }) => {
-                self.graph.gate(*gate).is_some() && !self.bounds.standing.contains_key(gate)
+            EventKind::Run(RunEvent::Decided { gate, decision }) => {
+                let known = self.bounds.standing.get(gate);
+                self.graph.gate(*gate).is_some() && known.is_none_or(|known| known.at < decision.at)
             }
             EventKind::Run(RunEvent::Received(arrival)) => !self.bounds.arrivals.knows(&arrival.id),
             EventKind::Step(item, StepEvent::EventTaken { step, event, .. }) => {

@@ -96,6 +96,16 @@ impl Run {
         self.bounds.standing.get(&gate)
     }
 
+    /// The decision that is stored for an item that waits at a gate: it counts once the run continues.
+    pub fn stored_decision(&self, item: ItemId, gate: GateId) -> Option<&Decision> {
+        self.items.get(&item)?.standing(&self.graph, &self.bounds, gate)
+    }
+
+    /// The number of the event that has come for a step that waits: it takes it once the run continues.
+    pub fn stored_event(&self, item: ItemId, step: StepId) -> Option<u64> {
+        self.items.get(&item)?.find(&self.graph, &self.bounds.arrivals, step)
+    }
+
     /// The question and the values of a gate at which an item waits.
     pub fn ask(&self, item: ItemId, gate: GateId) -> Option<Ask> {
         let effects = self.items.get(&item)?.at_gate(&self.graph, &self.bounds, gate, true);

@@ -75,7 +75,7 @@ pub fn graph(mut steps: Vec<Step>) -> Graph {
             Kind::Forward | Kind::Compensation => steps[index].title.clone(),
             Kind::Handler => format!("retry_{index}"),
         };
-        graph.values.push(ValueInfo { name, ty: None });
+        graph.values.push(ValueInfo { name, ty: None, adopted: false });
         if steps[index].kind == Kind::Forward {
             graph.order.push(id);
         }
@@ -210,7 +210,7 @@ fn spread(seed: u64, graph: &mut Graph) {
         let list = inputs.map(|input| input.value).find(|value| makes_list(seed, StepId(value.0)));
         if let Some(list) = list.filter(|_| roll(seed, &[31, id as u64], 3) > 0) {
             let element = ValueId(graph.values.len() as u32);
-            graph.values.push(ValueInfo { name: format!("element_{id}"), ty: None });
+            graph.values.push(ValueInfo { name: format!("element_{id}"), ty: None, adopted: false });
             graph.steps[id].each = Some(Each { element, list });
         }
     }
@@ -260,7 +260,7 @@ fn once(seed: u64, graph: &mut Graph) {
                 feedback: None,
                 makers: Vec::new(),
             });
-            graph.values.push(ValueInfo { name: "failed_items".into(), ty: None });
+            graph.values.push(ValueInfo { name: "failed_items".into(), ty: None, adopted: false });
         }
     }
     graph.gathered = gathered.into_iter().collect();
@@ -454,7 +454,7 @@ fn events(seed: u64, graph: &mut Graph) {
         }
         let payload = ValueId(graph.values.len() as u32);
         let ty = (dice(3, 4) == 0).then_some(Type::Json);
-        graph.values.push(ValueInfo { name: format!("payload_{}", id.0), ty });
+        graph.values.push(ValueInfo { name: format!("payload_{}", id.0), ty, adopted: false });
         let condition = condition::parse("n > 400").unwrap();
         let filter = (dice(4, 2) == 0).then_some(Guard { condition, names: Vec::new() });
         let within = Some(Duration::from_millis(1 + dice(5, 90)));

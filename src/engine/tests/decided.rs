@@ -103,7 +103,7 @@ fn a_compensation_without_a_signature_is_handed_what_its_step_was_given() {
     graph.steps[0].outputs.clear();
     graph.steps[2].outputs.clear();
     let (given, absent) = (ValueId(3), ValueId(4));
-    graph.values.extend(["n", "m"].map(|name| ValueInfo { name: name.into(), ty: None }));
+    graph.values.extend(["n", "m"].map(|name| ValueInfo { name: name.into(), ty: None, adopted: false }));
     graph.inputs = vec![given, absent];
     let mut hand = Hand { run: Run::new(Arc::new(graph), policy()), out: Out::default(), now: 0 };
     hand.give(EngineInput::Admit { key: "k".into(), inputs: vec![(given, Arc::new(7.into()))] });

@@ -7,7 +7,7 @@ const SHIPPED: &str = "order.shipped";
 /// `A` before `B`, which waits for an event; its payload is value 2.
 fn awaiting(filter: Option<&str>, within: Option<u64>) -> Graph {
     let mut graph = graph(vec![step("A", &[], None), step("B", &[(0, true)], None)]);
-    graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None });
+    graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None, adopted: false });
     graph.steps[1].awaits = Some(shipped(ValueId(2), filter, within));
     graph
 }
@@ -112,7 +112,7 @@ fn only_an_event_that_is_meant_and_fits_is_taken() {
 #[test]
 fn each_step_takes_an_event_once_and_several_may_take_the_same() {
     let mut graph = graph(vec![step("A", &[], None), step("B", &[], None)]);
-    graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None });
+    graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None, adopted: false });
     graph.steps.iter_mut().for_each(|step| step.awaits = Some(shipped(ValueId(2), None, None)));
     let mut hand = Hand::new(graph);
     hand.give(arrival("1", "k", json!(1)));
@@ -213,7 +213,7 @@ fn a_retried_step_keeps_its_event_and_a_new_visit_waits_for_another() {
         }
         let mut graph = super::graph(steps);
         let payload = ValueId(graph.values.len() as u32);
-        graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None });
+        graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None, adopted: false });
         graph.steps[1].awaits = Some(shipped(payload, None, None));
         let mut hand = Hand::new(graph.clone());
         hand.give(arrival("1", "k", json!(1)));
@@ -254,7 +254,7 @@ fn what_a_step_publishes_reaches_the_steps_of_its_item() {
     let mut steps = graph.steps.clone();
     steps[2].emits = vec![SHIPPED.into(), "order.other".into()];
     let mut graph = super::graph(steps);
-    graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None });
+    graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None, adopted: false });
     graph.steps[1].awaits.as_mut().unwrap().payload = ValueId(3);
     let mut run = Run::new(Arc::new(graph), policy());
     run.set_name("run-1");

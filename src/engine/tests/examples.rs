@@ -161,7 +161,7 @@ fn one_failed_element_fails_the_step_once_the_others_have_finished() {
     handler.kind = Kind::Handler;
     handler.outputs = vec![Output { value: ValueId(4), optional: false }];
     graph.steps.push(handler);
-    graph.values.push(ValueInfo { name: "retry".into(), ty: None });
+    graph.values.push(ValueInfo { name: "retry".into(), ty: None, adopted: false });
     let mut hand = Hand::new(graph);
     let item = ItemId(0);
     hand.answer(0, Ok(json!([1, 2])));

@@ -174,7 +174,7 @@ fn handlers_for_all_items_are_told_of_the_failures_of_their_visit() {
             makers: Vec::new(),
         }];
         let mut graph = graph(steps);
-        graph.values.push(ValueInfo { name: "failed_items".into(), ty: None });
+        graph.values.push(ValueInfo { name: "failed_items".into(), ty: None, adopted: false });
         graph
     };
     let mut hand = failed(handled());

@@ -92,7 +92,7 @@ fn undoing(mut hand_over: Graph, undone: u32, by: Option<Passage>) -> Graph {
     let mut undo = step("Undo", &[], None);
     (undo.kind, undo.state) = (Kind::Compensation, by);
     undo.outputs = vec![crate::graph::Output { value: ValueId(id.0), optional: false }];
-    hand_over.values.push(crate::graph::ValueInfo { name: "undone".into(), ty: None });
+    hand_over.values.push(crate::graph::ValueInfo { name: "undone".into(), ty: None, adopted: false });
     hand_over.steps.push(undo);
     hand_over.steps[undone as usize].compensate = Some(id);
     hand_over
@@ -120,7 +120,7 @@ fn an_item_that_is_put_back_is_where_its_steps_have_led_it() {
     let mut handler = step("Lose", &[], Some(Mark::Optional));
     (handler.kind, handler.state) = (Kind::Handler, passage(&[1], Some(3)));
     handler.outputs = vec![crate::graph::Output { value: ValueId(2), optional: false }];
-    graph.values.push(crate::graph::ValueInfo { name: "retry_it".into(), ty: None });
+    graph.values.push(crate::graph::ValueInfo { name: "retry_it".into(), ty: None, adopted: false });
     graph.steps.push(handler);
     let mut hand = Hand::new(graph);
     hand.answer(0, Ok(1.into()));

@@ -85,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
             annotated: 0,
             unread: false,
             implied: false,
+            document_unread: false,
             claims: Vec::new(),
             gate,
         },

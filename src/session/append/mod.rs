@@ -46,15 +46,12 @@ pub fn append(
     if rows.len() > MOST_ROWS {
         return Err(Refusal::TooMany(rows.len()));
     }
-    // A compensation that follows from `[document:: …]` has no heading below which its rows could be.
-    let implied =
-        |row: &&Row| spec.steps.iter().zip(phases).any(|(step, phase)| step.implied && *row.phase == **phase);
-    let rows: Vec<Row> = rows.iter().filter(|row| !implied(row)).map(|row| named(row, run)).collect();
+    let rows: Vec<Row> = rows.iter().map(|row| named(row, run)).collect();
     let mut writer = DocumentWriter::new(source, spec);
     for (step, phase) in spec.steps.iter().zip(phases) {
         let own: Vec<&Row> = rows.iter().filter(|row| *row.phase == **phase).collect();
         if !own.is_empty() {
-            writer.step(step, phase, &own);
+            writer.step(place(spec, step), phase, &own);
         }
     }
     let written = writer.finish();
@@ -63,6 +60,14 @@ pub fn append(
     }
     let before = recorded(source, spec).rows.len();
     if count(&written) == Some(before + rows.len()) { Ok(written) } else { Err(Refusal::Unreadable) }
+}
+
+/// The step below whose heading the rows of a step are. A compensation that follows from `[document:: …]` has no heading:
+/// its rows are with those of the step that it compensates.
+fn place<'a>(spec: &'a Spec, step: &'a Step) -> &'a Step {
+    let compensates =
+        |other: &&Step| other.annotations.compensate.as_ref().is_some_and(|by| by.value == step.title.value);
+    { spec.steps.iter() }.find(|other| step.implied && compensates(other)).unwrap_or(step)
 }
 
 /// The row with its run's name before its item's key.
@@ -176,7 +181,10 @@ impl<'a> DocumentWriter<'a> {
         if step.end == self.source.text.len() {
             added.push_str(newline);
         }
-        self.edits.insert(step.end, (Span::new(step.end, step.end), added));
+        let (_, before) =
+            self.edits.entry(step.end).or_insert((Span::new(step.end, step.end), String::new()));
+        before.truncate(before.trim_end().len());
+        before.push_str(&added);
     }
 
     fn finish(self) -> String {

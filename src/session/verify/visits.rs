@@ -18,13 +18,15 @@ impl ItemRows<'_> {
         let undone = self.graph().compensations().flat_map(|id| self.of_step(id)).copied();
         let undone: Vec<Option<u64>> =
             undone.filter(|row| self.record.status(*row) == Status::Compensated).map(started).collect();
+        let timed = self.all().any(|row| started(row).is_some());
         let between = |first: usize, second: usize| {
             undone.iter().any(|undone| match (started(first), undone, started(second)) {
                 (Some(first), Some(undone), Some(second)) => {
                     first < second && first <= *undone && *undone <= second
                 }
-                // Without times only a handler can have requeued the item.
-                _ => self.put_backs() > 0,
+                // Rows that a run writes into its document have no times. Others count no attempts either, and then
+                // only a handler can have requeued the item.
+                _ => self.put_backs() > 0 || !timed && self.counts_attempts(),
             })
         };
         let again = |pair: &[usize]| between(pair[0], pair[1]) || self.renewed(pair[0], pair[1]);
@@ -40,7 +42,7 @@ impl ItemRows<'_> {
         }
         let times = |row: usize| self.record.times(row);
         let (Some((before, ended)), Some((from, _))) = (times(first), times(second)) else {
-            return self.items_ran_again();
+            return self.items_ran_again() || self.began_over();
         };
         let apart = |(_, row)| times(row).is_some_and(|(start, end)| end <= from || start >= from);
         let failed = |(id, row)| {
@@ -49,6 +51,19 @@ impl ItemRows<'_> {
         };
         let ended_badly = || self.forward().any(failed) || self.items_ran(ended, from);
         before < from && self.forward().all(apart) && ended_badly()
+    }
+
+    /// Without times: whether a step of the item failed, and every step that waits for no other ran again.
+    fn began_over(&self) -> bool {
+        let graph = self.graph();
+        let failed = self.forward().any(|(id, row)| is_failed(graph.step(id), self.record.status(row)));
+        let first = |id: &StepId| graph.step(*id).needs.is_empty() && !self.of_step(*id).is_empty();
+        let again = |id: StepId| self.executions(id).iter().all(|rows| rows.len() > 1);
+        failed && self.counts_attempts() && { graph.order.iter() }.copied().filter(first).all(again)
+    }
+
+    fn counts_attempts(&self) -> bool {
+        self.all().any(|row| self.record.rows[row].attempt.is_some())
     }
 
     /// Whether these are steps for all items, and one of the items ran after they had begun.
@@ -90,7 +105,12 @@ impl ItemRows<'_> {
     /// How often the item can have failed after it was requeued: a step must have run again.
     fn returns(&self) -> usize {
         let executions = self.graph().order.iter().flat_map(|id| self.executions(*id));
-        executions.map(|rows| rows.len().saturating_sub(1)).max().unwrap_or(0)
+        let again = executions.map(|rows| rows.len().saturating_sub(1));
+        // With times, the rows between two calls show why the second one was made.
+        match self.all().any(|row| self.record.rows[row].started_ms.is_some()) {
+            true => again.max().unwrap_or(0),
+            false => again.sum(),
+        }
     }
 
     /// Whether a step ran between two rows, as far as their times show.

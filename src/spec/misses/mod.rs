@@ -16,6 +16,7 @@ use super::near::{self, Meant};
 use super::phase::phase;
 use super::title;
 use super::titles::Titles;
+use super::{gate, repeat};
 use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
 
 /// Fields that a line of prose can be meant as.
@@ -102,6 +103,9 @@ impl<'a> Place<'a> {
         let event = first.contains('.') && near::value("await", value).is_some();
         let meant = match meant {
             Meant::Field("after") if event && steps(value, self.titles).is_none() => Meant::Field("await"),
+            Meant::Nothing(_) if event => Meant::Field("await"),
+            // `[every:: 5s]` is the pause of a loop.
+            Meant::Field("each") if near::time(value).is_some() => Meant::Repeat,
             meant => meant,
         };
         if let Meant::Nothing(what) = meant {
@@ -117,7 +121,17 @@ impl<'a> Place<'a> {
             }
             Meant::Gate => "the step has a gate, `> [!gate]`, in the text below its heading",
             Meant::Repeat => {
-                "a loop says its most rounds and its end, as in `[repeat:: 3 until review.approved]`"
+                "a loop says its most rounds, its end and its pause, as in `[repeat:: 3 until review.approved every 5s]`"
+            }
+            Meant::Event => {
+                "to wait for an event before the step, write `[await:: order.paid]`; to publish one after it, `[emit:: order.paid]`"
+            }
+            Meant::Field("await") => "a step waits for one event, as in `[await:: order.paid within 3d]`",
+            Meant::Field("emit") => {
+                "name the types of events that the step publishes, as in `[emit:: order.created]`"
+            }
+            Meant::Late => {
+                "a step whose time has passed fails; a failure handler is a step that takes an input such as `failed_items`"
             }
             Meant::Agent if self.agent => {
                 "the step has an agent; a person who is responsible is named in prose"
@@ -255,10 +269,18 @@ impl<'a> Place<'a> {
             return None;
         }
         let value = value.trim().trim_matches(['"', '\'']);
+        let parts = gate::parts(value);
+        let lower = value.to_lowercase();
+        let begins = ["by ", "within ", "timeout "].iter().any(|word| lower.starts_with(word));
+        // What is said of the approver or the time would be lost.
+        if parts.is_none() && (begins || value.contains('@')) {
+            return None;
+        }
         let plain = ["", "true", "yes", "required", "manual", "human", "needed", "approval"];
         let asks = format!("Approve {}?", self.part.title(self.text));
         let shown = match (near::time(value), near::actor(value)) {
             _ if plain.contains(&value.to_lowercase().as_str()) => format!("> [!gate] {asks}"),
+            _ if parts.is_some() => format!("> [!gate{}] {asks}", parts.unwrap_or_default()),
             (Some(time), _) => format!("> [!gate within {time}] {asks}"),
             (None, Some(actor)) => format!("> [!gate by @{actor}] {asks}"),
             (None, None) if value.contains(['[', ']', '{', '<']) => return None,
@@ -332,6 +354,9 @@ impl<'a> Place<'a> {
         for (span, right) in brackets(self.text, self.head, self.titles) {
             problems.extend(self.bracket(role, span, right));
         }
+        if role == Role::Step && self.part.field(self.text, "document").is_none() {
+            problems.extend(self.document());
+        }
         // `Cook Dish for each dish in dishes`
         let title = self.slice(self.head.title);
         for words in [" for each ", " for every ", " foreach "] {
@@ -345,6 +370,27 @@ impl<'a> Place<'a> {
             }
         }
     }
+    /// A document that the heading names as its agent, or by a link, although nothing else does the step.
+    fn document(&self) -> Option<Diagnostic> {
+        let agents = self.head.tail.iter().find(|note| matches!(note.value, Note::Agent(_)));
+        if let Some(note) = agents {
+            let name = self.slice(note.span).trim_start_matches('@');
+            let right = format!("[document:: {}]", near::value("document", name)?);
+            return Some(problem::near_annotation(note.span, &right).maybe(note.span, right));
+        }
+        if self.agent || !self.part.programs.is_empty() {
+            return None;
+        }
+        let title = self.slice(self.head.title);
+        let start = title[..title.find("](")?].rfind('[')?;
+        let end = start + title[start..].find(')')? + 1;
+        let right = format!("[document:: {}]", near::value("document", &title[start..end])?);
+        let span = Span::new(self.head.title.start + start, self.head.title.start + end);
+        let problem = problem::near_annotation(span, &right);
+        let ends = start > 0 && end == title.len();
+        Some(if ends { problem.maybe(span, right) } else { problem })
+    }
+
     /// A bracket that is meant as this annotation, where the heading can have it.
     fn bracket(&self, role: Role, span: Span, right: String) -> Option<Diagnostic> {
         let problem = problem::near_annotation(span, &right);
@@ -374,6 +420,15 @@ impl<'a> Place<'a> {
         let inner = &bracket[1..bracket.len() - 1];
         let first = inner.split([' ', ':']).next().unwrap_or_default();
         let (key, value) = near::pair(inner).unwrap_or((inner, ""));
+        if let Some(right) = repeat::looped(inner) {
+            return Some(match right {
+                Some(right) => {
+                    let right = format!("[repeat:: {right}]");
+                    problem::near_annotation(span, &right).fix(span, right)
+                }
+                None => problem::near_annotation(span, "[repeat:: 3 until review.approved]"),
+            });
+        }
         let found = near::meant(key).map(|meant| (meant, value));
         let found = found.or_else(|| Some((near::meant(first)?, inner[first.len()..].trim())));
         let gone = || Replacement { span: self.removal(span), text: String::new() };

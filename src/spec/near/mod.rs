@@ -9,7 +9,7 @@ pub(super) use types::types;
 
 use super::budget;
 use super::duration::{duration, retry};
-use super::events::is_event_type;
+use super::events;
 use super::repeat;
 use super::signature::is_name;
 use super::{decision, field, heading, reuse};
@@ -39,12 +39,16 @@ pub(super) enum Meant {
     Outputs,
     /// A loop, perhaps without its limit or its end.
     Repeat,
+    /// An event, taken or published.
+    Event,
+    /// What follows a step whose time has passed.
+    Late,
     /// Nothing of the language.
     Nothing(&'static str),
 }
 
 /// Other names, in lower case with `-` between words.
-const NAMES: [(&[&str], Meant); 21] = [
+const NAMES: [(&[&str], Meant); 23] = [
     (&["if", "only-if", "only-when", "condition", "conditional", "where", "run-if"], Meant::Field("when")),
     (&["unless", "except", "except-if", "skip-if", "skip-when", "not-if"], Meant::Unless),
     (
@@ -121,6 +125,8 @@ const NAMES: [(&[&str], Meant); 21] = [
     ),
     (&["agent", "owner", "assignee", "by", "responsible", "performed-by", "done-by"], Meant::Agent),
     (&["channel", "via"], Meant::Channel),
+    (&["event", "events", "on", "signal", "signals", "notify", "send", "sends", "trigger"], Meant::Event),
+    (&["on-timeout", "if-timeout", "when-timeout", "on-time-out", "after-timeout", "on-expiry"], Meant::Late),
     (
         &[
             "emits",
@@ -139,6 +145,8 @@ const NAMES: [(&[&str], Meant); 21] = [
     (
         &[
             "awaits",
+            "receive",
+            "receives",
             "await-event",
             "awaits-event",
             "on-event",
@@ -159,6 +167,11 @@ const NAMES: [(&[&str], Meant); 21] = [
         &[
             "loop",
             "loops",
+            "poll",
+            "polls",
+            "polling",
+            "retry-until",
+            "repeats",
             "rounds",
             "until",
             "while",
@@ -266,6 +279,7 @@ pub(super) fn is_annotation(inner: &str, square: bool) -> bool {
     };
     let first = inner.split([' ', ':', '=']).next().unwrap_or_default();
     word(inner).is_some()
+        || repeat::looped(inner).is_some()
         || pair(inner).is_some_and(|(key, _)| sure(key) || square && meant(key).is_some())
         || ["for", "foreach", "for-each", "each"].contains(&first) && each(inner).is_some()
         || square && [first, inner].into_iter().any(|key| sure(key) || meant(key).is_some())
@@ -285,8 +299,8 @@ pub(super) fn value(key: &str, value: &str) -> Option<String> {
         "budget" => budget::right(value),
         "each" => each(value),
         "when" => condition(value),
-        "emit" => value.split(',').all(|one| is_event_type(one.trim())).then(|| value.to_owned()),
-        "await" => value.split_whitespace().next().is_some_and(is_event_type).then(|| value.to_owned()),
+        "emit" => events::right_emit(value),
+        "await" => events::right_await(value),
         "document" => reuse::right(value),
         "repeat" => repeat::right(value),
         _ => Some(value.to_owned()),
@@ -387,7 +401,34 @@ pub(super) fn condition(text: &str) -> Option<String> {
     if sound(text) {
         return Some(text.to_owned());
     }
-    Some(signs(text)).filter(|right| sound(right)).or_else(|| decision::in_signs(text))
+    let said = || decision::in_signs(text).filter(|right| !compares_words(right));
+    Some(signs(text)).filter(|right| sound(right)).or_else(said)
+}
+
+/// What `review is approved` may say.
+pub(super) fn is_word(text: &str) -> Option<String> {
+    let right = decision::in_signs(text).filter(|right| compares_words(right))?;
+    let words: Vec<&str> = right.split_whitespace().collect();
+    let at = words.iter().position(|word| matches!(*word, "==" | "!="))?;
+    let (left, not) = (words.get(at.checked_sub(1)?)?, if words[at] == "!=" { "not " } else { "" });
+    let word = words.get(at + 1)?.trim_end_matches(')');
+    Some(format!(
+        "write `{not}{left}.{word}` if it has such a member, or compare a text, as in `{left} {} \"{word}\"`",
+        words[at]
+    ))
+}
+
+/// Whether a condition compares something with a plain word, as `review == approved` for `review is approved`: the word
+/// may be a text, a member or a value.
+fn compares_words(condition: &str) -> bool {
+    let words: Vec<&str> = condition.split_whitespace().collect();
+    words.windows(2).any(|pair| {
+        let word = pair[1].trim_end_matches(')');
+        matches!(pair[0], "==" | "!=")
+            && is_name(word)
+            && !word.contains('.')
+            && !["true", "false", "none"].contains(&word)
+    })
 }
 
 /// The opposite of a condition.

@@ -123,6 +123,9 @@ fn lines_into(graph: &Graph, id: StepId, out: &mut String) {
         let said = if said.is_empty() { String::new() } else { format!("|\"{}\"|", said.join("<br/>")) };
         let _ = writeln!(out, "    s{} {line}{said} s{}", need.step.0, id.0);
     }
+    for exit in graph.exits(id) {
+        let _ = writeln!(out, "    s{} -.-> s{}", exit.0, id.0);
+    }
     ends(graph, id, out);
 }
 

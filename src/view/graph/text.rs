@@ -7,7 +7,7 @@ use crate::graph::{Graph, Step, StepId};
 use crate::spec::Mark;
 use crate::value::words;
 use crate::view::decisions;
-use crate::view::stages::stages;
+use crate::view::stages::{ordered, stages};
 use anstyle::Style;
 use renderdag::{Ancestor, GraphRowRenderer, Renderer};
 use std::collections::BTreeSet;
@@ -56,9 +56,11 @@ fn summary(graph: &Graph, stages: &[Vec<StepId>]) -> String {
 /// The most lines that are side by side.
 fn width(graph: &Graph) -> usize {
     let mut open: BTreeSet<StepId> = BTreeSet::new();
-    let widths = graph.order.iter().map(|id| {
-        open.remove(id);
-        open.extend(&graph.step(*id).dependents);
+    let followers = followers(graph);
+    let widths = ordered(graph).into_iter().map(|id| {
+        open.remove(&id);
+        open.extend(&graph.step(id).dependents);
+        open.extend(&followers[id.index()]);
         open.len()
     });
     widths.max().unwrap_or(0)
@@ -67,7 +69,9 @@ fn width(graph: &Graph) -> usize {
 fn drawing(graph: &Graph) -> String {
     let mut renderer = GraphRowRenderer::new().output().with_min_row_height(2).build_box_drawing();
     let mut out = String::new();
-    for id in &graph.order {
+    let followers = followers(graph);
+    for id in ordered(graph) {
+        let id = &id;
         let step = graph.step(*id);
         // Solid for data, dotted for an order only.
         let line = |next: &StepId| match data(graph, *id, *next) {
@@ -79,11 +83,21 @@ fn drawing(graph: &Graph) -> String {
             Some(Mark::Critical) => "●",
             Some(Mark::Optional) => "◌",
         };
-        let next = step.dependents.iter().map(line).collect();
+        let later = followers[id.index()].iter().map(|next| Ancestor::Ancestor(*next));
+        let next = step.dependents.iter().map(line).chain(later).collect();
         out += &renderer.next_row(*id, next, glyph.to_owned(), lines(graph, *id).join("\n"));
     }
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
     lines.join("\n").trim_end().to_owned() + "\n"
+}
+
+/// By step, those that wait for it without needing it: behind the loop in which it is, or after all items.
+fn followers(graph: &Graph) -> Vec<Vec<StepId>> {
+    let mut followers = vec![Vec::new(); graph.steps.len()];
+    for id in graph.ids() {
+        graph.exits(id).into_iter().for_each(|exit| followers[exit.index()].push(id));
+    }
+    followers
 }
 
 /// Whether a value flows from one step to the other.
