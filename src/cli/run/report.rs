@@ -486,6 +486,15 @@ pub fn signal_text(event: &str, subject: &str, name: &str) -> String {
     format!("orderflow signal {} {} --item {} --data JSON", visible(name), word(event), word(subject))
 }
 
+/// A gate at which items wait, and the command that approves all of them.
+pub fn approve_text(gate: &Gate, graph: &Graph, name: &str) -> String {
+    let question = visible(&gate.question.text());
+    let question = if question.is_empty() { question } else { format!(" ({question})") };
+    let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
+    let (title, run) = (graph.gated(gate), visible(name));
+    format!("at the gate of {}{question}: orderflow approve {run} {}{by}", visible(&title), word(&title))
+}
+
 /// A word of a command line.
 pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
