@@ -74,7 +74,8 @@ fn a_key_approves_what_waits_once_the_person_agrees() {
     screen.until(|screen| screen.contains("q quit"));
     screen.type_in("q");
     assert_eq!(screen.end().1, Some(0));
-    assert!(place.orderflow("show last --item a").out.contains("approved by"));
+    assert_eq!(place.orderflow("resume last --trust --quiet").exit, Some(0));
+    assert!(place.orderflow("show last --item a").out.contains("gate of Deploy: approved by "));
 }
 
 #[test]
