@@ -34,12 +34,8 @@ pub fn row_gate(span: Span, step: &str, why: &str) -> Diagnostic {
 }
 
 /// A row of a step that began without the event that it waits for.
-pub fn row_event(span: Span, step: &str, event: &str) -> Diagnostic {
-    Diagnostic::error(
-        "row-event",
-        span,
-        format!("`{step}` cannot have begun: no event `{event}` is recorded"),
-    )
+pub fn row_event(span: Span, step: &str, why: &str) -> Diagnostic {
+    Diagnostic::error("row-event", span, format!("`{step}` cannot have begun: {why}"))
 }
 
 /// A row of a document without the row of the step that ran it.

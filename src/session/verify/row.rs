@@ -38,8 +38,19 @@ impl DocumentRecord<'_> {
         }
         if let Some(awaits) = step.awaits.as_ref().filter(|_| self.has_begun(index)) {
             let column = |name: &str| row.columns.iter().find(|(known, _)| **known == *name);
-            if column(EVENT_COLUMNS[1]).is_none_or(|(_, value)| value.is_null()) {
-                differences.push(catalogue::row_event(place.cell(Cell::Phase), &step.title, &awaits.event));
+            let [kind, id, waited] = EVENT_COLUMNS
+                .map(|name| column(name).map(|(_, value)| value).filter(|value| !value.is_null()));
+            let other = kind.filter(|kind| kind.as_str() != Some(&awaits.event));
+            let why = match (id, other, waited.is_some_and(|time| !is_time(time))) {
+                (None, ..) => Some(format!("no event `{}` is recorded", awaits.event)),
+                (_, Some(other), _) => {
+                    Some(format!("it waits for `{}`, and the event is {other}", awaits.event))
+                }
+                (.., true) => Some(format!("its `{}` is not a time", EVENT_COLUMNS[2])),
+                (Some(_), None, false) => None,
+            };
+            if let Some(why) = why {
+                differences.push(catalogue::row_event(place.cell(Cell::Phase), &step.title, &why));
             }
         }
         if let Some((ty, found)) = self.misfit(step, index) {
@@ -78,6 +89,10 @@ impl DocumentRecord<'_> {
         let [what, who, ..] = GATE_COLUMNS.map(|name| row.columns.iter().find(|(known, _)| **known == *name));
         let text =
             |cell: Option<&(Arc<str>, Value)>| cell.and_then(|(_, value)| value.as_str()).map(str::to_owned);
+        let waited = row.columns.iter().find(|(known, _)| **known == *GATE_COLUMNS[3]);
+        if let Some((name, _)) = waited.filter(|(_, value)| !value.is_null() && !is_time(value)) {
+            return Some(format!("its `{name}` is not a time"));
+        }
         let what = text(what).unwrap_or_default();
         let open = what.split("; ").filter(|word| *word == "approved").count();
         if let Some(other) = what.split("; ").find(|word| !word.is_empty() && *word != "approved") {
@@ -105,6 +120,11 @@ impl DocumentRecord<'_> {
         let plain = value.is_number() || value.is_boolean();
         (plain && ty.fits(&value).is_err()).then(|| (ty.to_string(), kind(&value)))
     }
+}
+
+/// Whether a value is a time in milliseconds.
+fn is_time(value: &Value) -> bool {
+    value.as_number().is_some_and(|number| !number.to_string().starts_with('-'))
 }
 
 /// Why a step cannot end with this status, and what to do.

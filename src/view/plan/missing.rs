@@ -3,7 +3,7 @@
 
 use super::super::decisions;
 use crate::diag::render::visible;
-use crate::graph::{Graph, Kind, StepId, Taken, Target, ValueId};
+use crate::graph::{Graph, Kind, Step, StepId, Taken, Target, ValueId};
 use crate::spec::Mark;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -54,8 +54,8 @@ fn is_certain(
     let known = led_by(graph, id);
     let one = |maker: &StepId| {
         let made = graph.step(*maker);
-        let makes = made.outputs.iter().any(|output| output.value == value && !output.optional);
-        makes && (known.contains(maker) || succeeds(graph, *maker, all) || runs_along(graph, id, *maker, all))
+        makes(made, value)
+            && (known.contains(maker) || succeeds(graph, *maker, all) || runs_along(graph, id, *maker, all))
     };
     makers.iter().any(one) || covers_all_arms(graph, makers, &known, all) || complement(graph, makers, all)
 }
@@ -137,6 +137,11 @@ fn covers_all_arms(
     })
 }
 
+/// Whether a step that succeeds has always made a value, or got it with the event that it waits for.
+fn makes(step: &Step, value: ValueId) -> bool {
+    step.makes(value) && !step.outputs.iter().any(|output| output.value == value && output.optional)
+}
+
 fn why(graph: &Graph, id: StepId, value: ValueId, all: &[Vec<MissingInput>]) -> String {
     let step = graph.step(id);
     let title = |id: StepId| visible(&graph.step(id).title);
@@ -146,13 +151,12 @@ fn why(graph: &Graph, id: StepId, value: ValueId, all: &[Vec<MissingInput>]) -> 
     }
     let leads = step.guards.first().map(|guard| title(guard.step));
     let skips = step.skips.first().map(|skip| title(skip.step));
-    let makes = step.outputs.iter().any(|output| output.value == value && !output.optional);
     match (leads, skips) {
         (Some(decider), _) => format!("{own} runs only if {decider} leads to it"),
         (None, Some(decider)) => format!("{decider} may skip {own}"),
         _ if !all[id.index()].is_empty() => format!("{own} may not run"),
         _ if step.mark == Some(Mark::Optional) => format!("{own} may fail"),
-        _ if !makes => format!("{own} may leave it out"),
+        _ if !makes(step, value) => format!("{own} may leave it out"),
         _ => format!("{own} may not run"),
     }
 }
