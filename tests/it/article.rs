@@ -79,6 +79,16 @@ fn an_article_that_is_never_approved_is_not_published() {
     assert!(!place.path("workflows/.data/articles").exists());
 }
 
+/// Its recorded rows fit it, and meet its expectations.
+#[test]
+fn the_recorded_rows_of_the_article_fit_it() {
+    let place = workflows();
+    let verified = orderflow(&place, "verify workflows/article.md");
+    assert_eq!(verified.exit, Some(0), "{}{}", verified.out, verified.err);
+    let judged = orderflow(&place, "stats workflows/article.md");
+    assert_eq!(judged.exit, Some(0), "{}{}", judged.out, judged.err);
+}
+
 #[test]
 fn an_article_that_its_editor_rejects_is_not_published() {
     let place = workflows();

@@ -35,7 +35,8 @@ fn orderflow(place: &Place, args: &str) -> Told {
 fn build(place: &Place) -> String {
     let waits = orderflow(place, "run workflows/deploy.md --input version=2");
     assert_eq!(waits.exit, Some(5), "{}", waits.err);
-    assert!(waits.err.contains("waiting at the gate of Make Live ("), "{}", waits.err);
+    let asks = "waiting at the gate of Make Live (Make version 2 live?): 1\n";
+    assert!(waits.err.contains(asks), "{}", waits.err);
     assert_eq!(live(place), "releases/1");
     let run = std::fs::read_dir(place.path("workflows/.orderflow/runs")).unwrap().next().unwrap().unwrap();
     run.path().display().to_string()
@@ -64,6 +65,8 @@ fn a_version_is_built_approved_later_made_live_and_awaited() {
     let run = build(&place);
     let done = approve(&place, &run);
     assert_eq!(done.exit, Some(0), "{}", done.err);
+    let said = "approved Make Live for all items; 1 waits now\n  1: Make version 2 live?\n";
+    assert!(done.err.starts_with(said), "{}", done.err);
     assert_eq!(live(&place), "releases/2");
     assert_eq!(place.read("site/deployments.log"), "version 2\n");
     let looks = rows(&place, "AwaitHealth");
@@ -86,6 +89,16 @@ fn a_version_that_does_not_become_healthy_is_rolled_back() {
     assert_eq!(rows(&place, "RemoveBuild"), ["RemoveBuild 1 #1 compensated"]);
     assert_eq!(live(&place), "releases/1");
     assert!(!place.path("site/releases/2").exists() && !place.path("site/deployments.log").exists());
+}
+
+/// Its recorded rows fit it, and meet its expectations.
+#[test]
+fn the_recorded_rows_of_the_deploy_fit_it() {
+    let place = workflows();
+    let verified = orderflow(&place, "verify workflows/deploy.md");
+    assert_eq!(verified.exit, Some(0), "{}{}", verified.out, verified.err);
+    let judged = orderflow(&place, "stats workflows/deploy.md");
+    assert_eq!(judged.exit, Some(0), "{}{}", judged.out, judged.err);
 }
 
 #[test]
