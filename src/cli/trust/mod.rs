@@ -94,11 +94,20 @@ fn grant(file: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> 
 }
 
 fn revoke(file: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let grants = Grants::open()?;
     let name = visible(&file.display().to_string());
-    terminal.talk(&match Grants::open()?.forget(file)? {
+    terminal.talk(&match grants.forget(file)? {
         true => format!("the grant of {name} is taken back\n"),
         false => format!("{name} has no grant\n"),
     });
+    // A grant is for a document and all that it runs. One that is gone or broken now shows nothing of the kind.
+    let Ok((document, graph, _)) = Document::open(file, false, terminal) else { return Ok(()) };
+    for (child, _) in document.run_by(&graph) {
+        if grants.forget(child.path())? {
+            let name = visible(&child.source.name);
+            terminal.talk(&format!("the grant of {name} is taken back\n"));
+        }
+    }
     Ok(())
 }
 
