@@ -126,7 +126,7 @@ impl Service {
         loop {
             let running = tokio::select! {
                 biased;
-                running = launch.running(&call.context.run, &call.spawns) => running?,
+                running = launch.running(&call.context.outermost, &call.spawns) => running?,
                 () = stop.asked(Urgency::Terminate) => {
                     let message = "stopped before the service was started".to_owned();
                     return Err(contract::failure(Cause::Stopped, message, Outcome::NotExecuted, true));

@@ -33,6 +33,7 @@ pub mod redact;
 mod reported;
 pub mod repository;
 mod restarts;
+mod rests;
 mod spawned;
 mod stray;
 pub mod stub;
@@ -49,6 +50,7 @@ pub use conversation::{Conversation, Said};
 pub use live::{LiveWords, Spoken};
 pub use logs::{AttemptLog, LogIntake, LogPlace, LogStream};
 pub use program::GRACE;
+pub use rests::Rests;
 pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
 pub use tree::sweep;
 
@@ -143,6 +145,8 @@ pub struct Call {
     pub questions: Questions,
     /// Where to report what the attempt logs.
     pub log: AttemptLog,
+    /// Where to report that what the attempt runs waits for people or events.
+    pub rests: Rests,
     /// Removes the secrets of the item from texts that an adapter stores itself.
     pub redactor: ItemRedactor,
 }
@@ -151,6 +155,8 @@ pub struct Call {
 #[derive(Clone, Debug)]
 pub struct Context {
     pub run: Arc<str>,
+    /// The run that this process drives, which this one may be within: its mark is on all processes.
+    pub outermost: Arc<str>,
     /// The step's phase.
     pub step: Arc<str>,
     /// The item's key.

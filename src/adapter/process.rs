@@ -84,7 +84,7 @@ impl ProgramAgent {
         let prepare = |command: &mut Command| {
             command.envs(variables.all).envs(paths).envs(instructions);
         };
-        self.program.start(&call.context.run, prepare).await
+        self.program.start(&call.context.outermost, prepare).await
     }
 
     /// Writes the inputs, reads the output, and makes the program end when requested. The output is logged at once

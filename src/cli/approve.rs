@@ -1,6 +1,7 @@
 //! `orderflow approve` and `orderflow reject`: decide about items that wait at a gate. The decision goes to the journal,
 //! or to the runner of an active run, which journals it.
 
+mod inside;
 mod tasks;
 
 use super::exit::{Exit, Stop};
@@ -13,7 +14,7 @@ use crate::diag::render::{visible, visible_json};
 use crate::event::{Decision, Event, GateId, ItemEvent, ItemId, RunEvent};
 use crate::graph::Graph;
 use crate::history::{GateLog, History, LockedRun, Ruling, try_lock};
-use crate::journal::LockError;
+use crate::journal::{Lock, LockError};
 use crate::runtime::{DecisionRequest, Inbox, clock, unix_millis};
 use crate::value::words;
 use anyhow::Context;
@@ -110,7 +111,8 @@ struct Wanted {
 
 /// What came of the decision about one gate.
 struct Told {
-    gate: GateId,
+    /// What the gate is before.
+    title: String,
     /// The keys of items that it decided about; for all items, how many of them wait.
     items: Vec<String>,
     all: bool,
@@ -119,6 +121,8 @@ struct Told {
     late: usize,
     /// How many have a decision that counts once the run continues.
     stored: usize,
+    /// What was asked about the items, by key, where that depends on the item.
+    questions: Vec<(String, String)>,
     /// Earlier decisions that stay, by item; `None` as a key for all items, as a decision for a time that passed.
     already: Vec<(Option<String>, Option<Decision>)>,
 }
@@ -157,6 +161,13 @@ fn decide(
     // Read once for the messages; it is read again under the lock.
     let history = History::open(&home)?;
     let log = history.gates()?;
+    if let Some(step) = step.filter(|step| history.gate_called(step).is_err())
+        && let Some((title, inner)) = inside::find(&history, step)?
+    {
+        drop(history);
+        let told = inside::decide(&home, &title, inner, &how.item, &decision, terminal)?;
+        return end(&home, told, (&[], 0), &decision, &how, terminal);
+    }
     let (wanted, unmatched) = match (step, &tasks) {
         (_, Some(tasks)) => tasks.wanted(&history.graph, &log),
         (Some(step), None) => {
@@ -179,20 +190,32 @@ fn decide(
         }
     }
     drop(history);
-    let (told, graph, active) = carry_out(&home, &allowed, &decision, terminal)?;
-    let name = find::called(&home)?;
-    tell(&told, &graph, &decision, (&name, active), &how, terminal)?;
-    for text in &unmatched {
+    let told = carry_out((&home, &home), &allowed, &decision, terminal)?;
+    end(&home, told, (&unmatched, ticked), &decision, &how, terminal)
+}
+
+/// Shows what came of a decision, and continues the run if that is wanted; `told` also says whether the run is active.
+fn end(
+    home: &Path,
+    (told, active): (Vec<Told>, bool),
+    (unmatched, ticked): (&[String], usize),
+    decision: &Decision,
+    how: &How,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
+    let name = find::called(home)?;
+    tell(&told, decision, (&name, active), how, terminal)?;
+    for text in unmatched {
         terminal.talk(&format!("no gate of this run has the text `{}`\n", visible(text)));
     }
     let contrary = |(_, found): &(Option<String>, Option<Decision>)| {
-        found.as_ref().is_none_or(|found| found.approved != approved)
+        found.as_ref().is_none_or(|found| found.approved != decision.approved)
     };
     // The tasks of a pull request are not only approvals.
     let failed =
         !unmatched.is_empty() && ticked == 0 || told.iter().flat_map(|told| &told.already).any(contrary);
     if how.resume && !active {
-        let exit = run::go_on(&home, &how.again, &run::Ask::Resume { current: false }, terminal)?;
+        let exit = run::go_on(home, &how.again, &run::Ask::Resume { current: false }, terminal)?;
         return Ok(if exit == Exit::Ok && failed { Exit::Failed } else { exit });
     }
     terminal.finish()?;
@@ -240,22 +263,18 @@ fn permitted(graph: &Graph, gate: GateId, decision: &Decision) -> Result<(), Sto
     }
 }
 
-/// Records the decision, or has the runner of an active run record it. Returns what came of it, and whether the run is
-/// active.
+/// Records the decision, or has the runner of an active run record it. `home` is the folder of the run with the gate, and
+/// `outer` that of the run that it is within, or the same. Returns what came of it, and whether the run is active.
 fn carry_out(
-    home: &Path,
+    (outer, home): (&Path, &Path),
     wanted: &[Wanted],
     decision: &Decision,
     terminal: &mut Terminal,
-) -> anyhow::Result<(Vec<Told>, std::sync::Arc<Graph>, bool)> {
-    match try_lock(home) {
-        Ok(lock) => {
-            let taken = LockedRun::locked(home, lock)?;
-            let graph = taken.history.graph.clone();
-            Ok((record(home, taken, wanted, decision)?, graph, false))
-        }
+) -> anyhow::Result<(Vec<Told>, bool)> {
+    match try_lock(outer) {
+        Ok(lock) => Ok((record((outer, home), lock, wanted, decision)?, false)),
         Err(LockError::Storage(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", home.display()))
+            Err(error).with_context(|| format!("cannot lock {}", outer.display()))
         }
         Err(LockError::By(_)) => {
             let history = History::open(home)?;
@@ -276,21 +295,19 @@ fn carry_out(
             }
             let since = Instant::now();
             while names.iter().any(|name| inbox.holds(name)) {
-                if let Ok(lock) = try_lock(home) {
+                if let Ok(lock) = try_lock(outer) {
                     // Its runner is gone, and has not taken all of it.
                     names.iter().for_each(|name| inbox.done(name));
-                    let taken = LockedRun::locked(home, lock)?;
-                    let graph = taken.history.graph.clone();
-                    return Ok((record(home, taken, wanted, decision)?, graph, false));
+                    return Ok((record((outer, home), lock, wanted, decision)?, false));
                 }
                 if since.elapsed() > PATIENCE {
                     terminal.talk("the decision is stored; the run takes it as soon as it can\n");
-                    return Ok((before, graph, true));
+                    return Ok((before, true));
                 }
                 std::thread::sleep(PAUSE);
             }
             let history = History::open(home)?;
-            Ok((after(&history, wanted, decision)?, history.graph.clone(), true))
+            Ok((after(&history, wanted, decision)?, true))
         }
     }
 }
@@ -312,19 +329,10 @@ fn resolve(
     decision: &Decision,
 ) -> anyhow::Result<(Told, Vec<Event>)> {
     let (gate, at) = (wanted.gate, log.last);
-    let title =
-        || history.graph.gate(gate).map(|gate| visible(&history.graph.gated(gate))).unwrap_or_default();
+    let title = || gated(&history.graph, gate);
     let within = history.graph.gate(gate).and_then(|gate| gate.within);
     let waiting = log.waiting.iter().filter(|one| one.gate == gate).count();
-    let mut told = Told {
-        gate,
-        items: Vec::new(),
-        all: wanted.items.is_none(),
-        waiting,
-        late: 0,
-        stored: 0,
-        already: Vec::new(),
-    };
+    let mut told = Told { all: wanted.items.is_none(), waiting, ..Told::new(title()) };
     let mut events = Vec::new();
     let Some(keys) = &wanted.items else {
         let late: Vec<ItemId> = log.late(gate, within, decision.at).collect();
@@ -333,6 +341,8 @@ fn resolve(
         let stored = log.waiting.iter().filter(|one| one.gate == gate && one.stored.is_some()).count();
         told.waiting = told.waiting.saturating_sub(stored);
         told.stored = stored;
+        let waits = log.waiting.iter().filter(|one| one.gate == gate && !late.contains(&one.item));
+        waits.for_each(|one| told.asked(&history.graph, log, one.item, gate));
         events.extend(late.into_iter().map(|item| ItemEvent::GateExpired(gate).of(item, at)));
         told.late = waiting - told.waiting;
         match log.standing.get(&gate) {
@@ -343,7 +353,7 @@ fn resolve(
             None if history.is_over()? => {
                 let message = format!(
                     "the run is over, and no item waits at the gate of `{}`; nothing was recorded",
-                    title()
+                    visible(&title())
                 );
                 return Err(Stop::new(Exit::Invalid, message).into());
             }
@@ -357,16 +367,16 @@ fn resolve(
         match item.and_then(|item| Some((item, log.ruling(item, gate, within, decision.at)?))) {
             Some((item, Ruling::New)) => {
                 told.items.push(key.clone());
+                told.asked(&history.graph, log, item, gate);
                 events.push(ItemEvent::Decided { gate, decision: decision.clone() }.of(item, at));
             }
             Some((_, Ruling::Already(found))) => told.already.push((Some(key.clone()), Some(found))),
             Some((_, Ruling::Late)) => told.already.push((Some(key.clone()), None)),
             None => {
-                let title =
-                    history.graph.gate(gate).map(|gate| history.graph.gated(gate)).unwrap_or_default();
                 let message = match item {
                     Some(_) => {
-                        format!("item `{}` does not wait at the gate of `{}`", visible(key), visible(&title))
+                        let title = visible(&title());
+                        format!("item `{}` does not wait at the gate of `{title}`", visible(key))
                     }
                     None => format!("the run has started no item with the key `{}`", visible(key)),
                 };
@@ -385,11 +395,16 @@ fn resolve(
 
 /// Records the decision in the journal of a run that no process runs.
 fn record(
-    home: &Path,
-    taken: LockedRun,
+    (outer, home): (&Path, &Path),
+    lock: Lock,
     wanted: &[Wanted],
     decision: &Decision,
 ) -> anyhow::Result<Vec<Told>> {
+    let is_inner = outer != home;
+    let (_outer, taken) = match is_inner {
+        true => (Some(lock), LockedRun::take(home)?),
+        false => (None, LockedRun::locked(home, lock)?),
+    };
     let log = taken.history.gates()?;
     let mut all = Vec::new();
     let mut events = Vec::new();
@@ -399,8 +414,9 @@ fn record(
         events.extend(more);
     }
     if !events.is_empty() {
-        let writing = trust::runs::Writing::begin(home, &[&taken.history.graph], false)
-            .context("cannot store that the run is yours")?;
+        // The run within another one has no owner of its own.
+        let own = || trust::runs::Writing::begin(home, &[&taken.history.graph], false);
+        let writing = (!is_inner).then(own).transpose().context("cannot store that the run is yours")?;
         let _lock = taken.append(events)?;
         drop(writing);
     }
@@ -413,15 +429,9 @@ fn after(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::R
     let told = |one: &Wanted| {
         let gate = one.gate;
         let mine: std::collections::BTreeSet<ItemId> = log.decided_by(gate, decision).collect();
-        let mut told = Told {
-            gate,
-            items: Vec::new(),
-            all: one.items.is_none(),
-            waiting: mine.len(),
-            late: 0,
-            stored: 0,
-            already: Vec::new(),
-        };
+        let all = one.items.is_none();
+        let mut told = Told { all, waiting: mine.len(), ..Told::new(gated(&history.graph, gate)) };
+        mine.iter().for_each(|item| told.asked(&history.graph, &log, *item, gate));
         let Some(keys) = &one.items else {
             let found = log.standing.get(&gate).filter(|found| *found != decision);
             told.already.extend(found.map(|found| (None, Some(found.clone()))));
@@ -444,34 +454,38 @@ fn after(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::R
     Ok(wanted.iter().map(told).collect())
 }
 
+/// What a gate is before.
+fn gated(graph: &Graph, gate: GateId) -> String {
+    graph.gate(gate).map(|gate| graph.gated(gate)).unwrap_or_default()
+}
+
 fn tell(
     all: &[Told],
-    graph: &Graph,
     decision: &Decision,
     (run, active): (&str, bool),
     how: &How,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     if how.again.is_json() && !how.resume {
-        let told = outcome_json(all, graph, decision, run);
+        let told = outcome_json(all, decision, run);
         terminal.data(&(visible_json(&serde_json::to_string_pretty(&told)?) + "\n"));
         return Ok(());
     }
-    all.iter().for_each(|told| terminal.talk(&told.text(graph, decision)));
+    all.iter().for_each(|told| terminal.talk(&told.text(decision)));
     if all.iter().any(Told::continues) && !active && !how.resume {
         terminal.talk(&format!("  continue the run with orderflow resume {}\n", visible(run)));
     }
     Ok(())
 }
 
-fn outcome_json(all: &[Told], graph: &Graph, decision: &Decision, run: &str) -> Value {
+fn outcome_json(all: &[Told], decision: &Decision, run: &str) -> Value {
     json!({
         "run": run,
         "approved": decision.approved,
         "by": decision.by,
         "note": decision.note,
         "at": clock(decision.at),
-        "gates": all.iter().map(|told| told.json(graph)).collect::<Vec<Value>>(),
+        "gates": all.iter().map(Told::json).collect::<Vec<Value>>(),
     })
 }
 
@@ -488,12 +502,23 @@ pub fn record_decision(
 ) -> anyhow::Result<Value> {
     trust::runs::refuse_foreign(home)?;
     let history = History::open(home)?;
+    if history.gate_called(step).is_err()
+        && let Some((title, inner)) = inside::find(&history, step)?
+    {
+        drop(history);
+        let keys = items.unwrap_or_default();
+        let (told, _) = inside::decide(home, &title, inner, &keys, decision, terminal)?;
+        return Ok(outcome_json(&told, decision, &find::called(home)?));
+    }
     let gate = history.gate_called(step)?;
     permitted(&history.graph, gate, decision)?;
     drop(history);
-    let (told, graph, _) = carry_out(home, &[Wanted { gate, items }], decision, terminal)?;
-    Ok(outcome_json(&told, &graph, decision, &find::called(home)?))
+    let (told, _) = carry_out((home, home), &[Wanted { gate, items }], decision, terminal)?;
+    Ok(outcome_json(&told, decision, &find::called(home)?))
 }
+
+/// The most questions that are shown.
+const QUESTIONS: usize = 10;
 
 impl Told {
     /// Whether the run continues by what is stored.
@@ -504,11 +529,22 @@ impl Told {
         }
     }
 
-    fn title(&self, graph: &Graph) -> String {
-        graph.gate(self.gate).map(|gate| graph.gated(gate)).unwrap_or_default()
+    fn new(title: String) -> Told {
+        let (items, questions, already) = Default::default();
+        Told { title, items, all: false, waiting: 0, late: 0, stored: 0, questions, already }
     }
 
-    fn json(&self, graph: &Graph) -> Value {
+    /// Takes note of what was asked about an item, if it depends on the item.
+    fn asked(&mut self, graph: &Graph, log: &GateLog, item: ItemId, gate: GateId) {
+        let written = graph.gate(gate).map(|gate| gate.question.text());
+        let question = log.question(item, gate).filter(|asked| Some(*asked) != written.as_deref());
+        if let Some(question) = question.filter(|_| self.questions.len() < QUESTIONS) {
+            let key = log.key(item).map_or("run", |key| key);
+            self.questions.push((key.to_owned(), question.to_owned()));
+        }
+    }
+
+    fn json(&self) -> Value {
         let already = self.already.iter().map(|(item, found)| {
             json!({
                 "item": item,
@@ -519,15 +555,16 @@ impl Told {
             })
         });
         json!({
-            "step": self.title(graph),
+            "step": self.title,
             "items": (!self.all).then_some(&self.items),
             "waiting": self.waiting,
+            "questions": self.questions.iter().map(|(item, text)| json!({"item": item, "question": text})).collect::<Vec<_>>(),
             "already": already.collect::<Vec<_>>(),
         })
     }
 
-    fn text(&self, graph: &Graph, decision: &Decision) -> String {
-        let (title, verb) = (visible(&self.title(graph)), decision.verb());
+    fn text(&self, decision: &Decision) -> String {
+        let (title, verb) = (visible(&self.title), decision.verb());
         let mut text = String::new();
         match (self.all, self.items.as_slice()) {
             (true, _) if self.already.is_empty() => {
@@ -547,6 +584,9 @@ impl Told {
                 text.push_str(&format!("{verb} {title} for {}\n", words::count(self.items.len(), "item")));
             }
             _ => {}
+        }
+        for (key, question) in &self.questions {
+            text.push_str(&format!("  {}: {}\n", visible(key), visible(question)));
         }
         for (item, found) in &self.already {
             let whose = item.as_ref().map(|item| format!(" for {}", visible(item))).unwrap_or_default();

@@ -14,7 +14,7 @@ use crate::disk::read_at_most;
 use crate::event::{Arrival, RunEvent};
 use crate::history::{History, LockedRun, Prospect, try_lock};
 use crate::journal::LockError;
-use crate::runtime::{Inbox, SignalRequest, clock, new_run_id, unix_millis};
+use crate::runtime::{Inbox, InboxRequest, SignalRequest, clock, new_run_id, unix_millis};
 use crate::value::{Object, Value, json as read_json, words};
 use anyhow::Context;
 use serde_json::json;
@@ -137,7 +137,8 @@ fn send(home: &Path, arrival: &Arc<Arrival>, terminal: &mut Terminal) -> anyhow:
             Err(error).with_context(|| format!("cannot lock {}", home.display()))
         }
         Err(LockError::By(_)) => {
-            let (prospect, _) = check(&History::open(home)?, arrival)?;
+            let (mut prospect, _) = check(&History::open(home)?, arrival)?;
+            prospect.known |= is_stored(home, arrival);
             if prospect.known {
                 return Ok(Sent { prospect, active: true, late: false });
             }
@@ -162,9 +163,19 @@ fn send(home: &Path, arrival: &Arc<Arrival>, terminal: &mut Terminal) -> anyhow:
     }
 }
 
+/// Whether an event with its id is stored for the next runner.
+fn is_stored(home: &Path, arrival: &Arrival) -> bool {
+    let same = |request: &InboxRequest| match request {
+        InboxRequest::Signal(request) => request.signal.id == arrival.id,
+        InboxRequest::Decide(_) => false,
+    };
+    Inbox::of(home).stored().iter().any(same)
+}
+
 /// Records the event in the journal of a run that no process runs.
 fn record(home: &Path, taken: LockedRun, arrival: &Arc<Arrival>) -> anyhow::Result<Sent> {
-    let (prospect, last) = check(&taken.history, arrival)?;
+    let (mut prospect, last) = check(&taken.history, arrival)?;
+    prospect.known |= is_stored(home, arrival);
     if !prospect.known {
         let writing = trust::runs::Writing::begin(home, &[&taken.history.graph], false)
             .context("cannot store that the run is yours")?;

@@ -303,6 +303,20 @@ impl ReadyLine {
         }
     }
 
+    /// A running step that had left its place takes one again, even if none is free.
+    pub fn returned(&mut self, step: StepPath) {
+        self.running += 1;
+        let lane = &self.lanes[self.lane_of[step.index()]];
+        self.programs.running += usize::from(lane.program);
+        if let Some(agent) = lane.agent {
+            self.agents[agent].running += 1;
+        }
+        if let Some(channel) = lane.channel {
+            self.channels[channel].running += 1;
+        }
+    }
+
+    /// A running step leaves its place.
     pub fn finished(&mut self, step: StepPath) {
         self.running = self.running.saturating_sub(1);
         let lane = &self.lanes[self.lane_of[step.index()]];

@@ -44,6 +44,8 @@ pub enum EngineInput {
     Admit { key: Arc<str>, inputs: Values },
     /// An attempt has ended. Late or duplicate answers are ignored.
     Finished { item: ItemId, step: StepPath, attempt: u32, result: Answer },
+    /// What an attempt runs waits for people or events and for nothing else, or does no longer.
+    Waits { item: ItemId, step: StepPath, attempt: u32, waits: bool },
     /// A timer is due. Timers are never cancelled; those that have become irrelevant are ignored.
     Due(Timer),
     /// All items have been admitted.
@@ -148,6 +150,8 @@ pub enum Ahead {
     Wait(GateId),
     /// It waits for an event.
     Await,
+    /// The document that this attempt runs waits for people or events.
+    WaitsInside(u32),
     /// The item fails, and the effect of this step is compensated.
     Compensate(crate::graph::StepId),
 }

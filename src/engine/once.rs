@@ -89,8 +89,14 @@ impl Once {
     }
 
     /// The value that a settled item has made, if it is one that is stored.
-    pub fn made(&self, item: ItemId, value: ValueId) -> Option<&Arc<Value>> {
-        self.values.get(&value)?.get(&item)
+    pub fn made(&self, item: ItemId, value: ValueId) -> Option<Arc<Value>> {
+        // Once the steps have begun, it is an element of a list.
+        let listed = || {
+            let list = self.lists.get(&value)?;
+            let at = list.items.iter().position(|of| *of == item)?;
+            Some(Arc::new(list.values.as_array()?.get(at)?.clone()))
+        };
+        self.values.get(&value).and_then(|made| made.get(&item).cloned()).or_else(listed)
     }
 
     /// An item gets a new end: the lists have to be made again.

@@ -1,6 +1,6 @@
 //! The engine's promises, held over simulated worlds and spelled out on small ones.
 
-use super::simulator::{World, graph, loses_agents, random_graph, random_policy, roll, step};
+use super::simulator::{World, graph, loses_agents, random_graph, random_policy, roll, sinks, step};
 use super::{Ahead, Effect, EngineInput, Limits, Out, Policy, Retries, RetryRequest, Run, Timer};
 use crate::event::{
     Arrival, AttemptEvent, Cause, Decision, EVENT_TIMEOUT, Event, EventKind, Failure, GATE_TIMEOUT, GateId,
@@ -43,9 +43,18 @@ fn simulate(seed: u64) -> (Arc<Graph>, Policy, World, Vec<Event>, Run) {
     let graph = Arc::new(random_graph(seed));
     let policy = random_policy(seed);
     let mut run = Run::new(graph.clone(), policy.clone());
+    run.set_sinks(sinks(seed));
     let mut world = World::new(seed, graph.clone());
     let events = world.live(&mut run, &mut Out::default());
     (graph, policy, world, events, run)
+}
+
+/// The run of a simulated world as it was after these events.
+fn folded(seed: u64, graph: &Arc<Graph>, policy: &Policy, seen: &[Event]) -> Run {
+    let mut run = Run::new(graph.clone(), policy.clone());
+    run.set_sinks(sinks(seed));
+    seen.iter().for_each(|event| run.recall(event).unwrap());
+    run
 }
 
 /// Goes on after these events, in which those of the retried items that are not yet so are so now.
@@ -72,6 +81,7 @@ fn go_on_in(
     seen.iter().for_each(|event| retries.see(event));
     ahead.iter().for_each(|item| retries.add(*item));
     let mut run = Run::new(graph.clone(), policy.clone());
+    run.set_sinks(sinks(world.seed()));
     for event in seen {
         run.recall_past(event, &mut retries).unwrap();
     }

@@ -213,6 +213,10 @@ pub enum AttemptEvent {
     RetryScheduled { due: Millis },
     /// The backoff before it has passed.
     RetryDue,
+    /// The document that it runs waits for people or events, and for nothing else.
+    Waits,
+    /// It waits no longer.
+    Continues,
 }
 
 impl Event {

@@ -134,18 +134,14 @@ impl Agreement<'_> {
         &self.document.value
     }
 
-    /// A document runs as a step for one item, so nothing in it runs for all items; and only the outer run hears people
-    /// and channels.
+    /// Only the outer run hears channels.
     fn unfit(&mut self) {
         let child = self.child.graph;
         let first = |is: &dyn Fn(&Step) -> bool, what: &str| {
             let step = child.steps.iter().find(|step| is(step))?;
             Some(format!("`{}` {what}", step.title))
         };
-        let gate = child.gates.first().map(|gate| format!("`{}` has a gate", child.gated(gate)));
-        let why = first(&|step| step.once, "runs once for all items")
-            .or(gate)
-            .or_else(|| first(&|step| step.awaits.is_some(), "waits for an event"))
+        let why = first(&|step| step.awaits.is_some(), "waits for an event")
             .or_else(|| first(&|step| !step.emits.is_empty(), "publishes an event"));
         if let Some(why) = why {
             self.problems.push(catalogue::document_unfit(self.document.span, self.path(), &why));

@@ -8,16 +8,17 @@ use crate::disk::Folder;
 use crate::engine::{Policy, RetryRequest, Run, spend};
 use crate::event::{
     Answer, AttemptEvent, BUDGET, Cause, Event, EventKind, Failure, ItemEvent, ItemId, ItemState, Outcome,
-    Reply, Settlement, ValueId,
+    Reply, RunEvent, Settlement, ValueId,
 };
 use crate::graph::Graph;
 use crate::journal::{self, DocumentText};
-use crate::runtime::{self, Bindings, Finder, NestedRun, NewItem, Observer, Requests, Workspace};
+use crate::runtime::{self, Bindings, Finder, Inbox, NestedRun, NewItem, Observer, Requests, Workspace};
 use crate::value::budget::Spent;
 use crate::value::dollars::Dollars;
 use crate::value::{Object, Value};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A document that a step runs, with all that its runs need.
 pub struct ChildDocument {
@@ -31,11 +32,17 @@ pub struct ChildDocument {
 impl ChildDocument {
     /// A graph whose values the step can take when a run has ended.
     pub fn graph(mut graph: Graph) -> Graph {
-        let mut gives: Vec<ValueId> = graph.gives().collect();
+        let mut gives: Vec<ValueId> = graph.gives().chain(graph.gathered.iter().copied()).collect();
         gives.sort_unstable();
         gives.dedup();
         graph.gathered = gives;
         graph
+    }
+
+    /// Whether its runs may wait for people or events.
+    fn waits(&self) -> bool {
+        let graph = &self.graph;
+        !graph.gates.is_empty() || graph.steps.iter().any(|step| step.awaits.is_some())
     }
 
     fn prepared(&self, graph: Arc<Graph>, workspace: Workspace) -> Prepared {
@@ -62,14 +69,32 @@ impl Adapter for ChildAgent {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
         let (document, journaled) = (self.document.clone(), self.journaled);
         Box::pin(async move {
-            let pauses = stop.clone();
-            let run = move |requests| async move { run(&document, journaled, &call, requests).await };
-            match runtime::nested(stop, run).await {
-                Ok(Some(ended)) => ended.answer(&pauses),
-                Ok(None) => Err(broken("the run of the document broke; this is a bug of orderflow")),
-                Err(error) => {
-                    let message = format!("cannot start a thread: {error}");
-                    Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true))
+            let mut pauses = stop.clone();
+            let (item, attempt) = &call.place;
+            let inbox = Inbox::of(&runtime::nested_home(&call.home, (item, attempt)));
+            let hears = document.waits();
+            let rests = call.rests.clone();
+            loop {
+                // It runs; an attempt that is repeated may have waited before.
+                rests.say(false);
+                let (document, call) = (document.clone(), call.clone());
+                let run = move |requests| async move { run(&document, journaled, &call, requests).await };
+                match runtime::nested(stop.clone(), hears.then(|| inbox.clone()), run).await {
+                    Ok(Some(ChildEnd::Waits(wakes))) => {
+                        rests.say(true);
+                        runtime::woken(&inbox, wakes, &mut pauses).await;
+                        if pauses.pauses() {
+                            return ChildEnd::Paused.answer(&pauses);
+                        }
+                    }
+                    Ok(Some(ended)) => return ended.answer(&pauses),
+                    Ok(None) => {
+                        return Err(broken("the run of the document broke; this is a bug of orderflow"));
+                    }
+                    Err(error) => {
+                        let message = format!("cannot start a thread: {error}");
+                        return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
+                    }
                 }
             }
         })
@@ -91,8 +116,9 @@ impl Adapter for ChildRevoker {
             let runs = runtime::nested_runs(&call.home, &call.place.0, &self.phase).into_iter();
             for NestedRun { home: root, .. } in runs.filter(|run| run.element == call.context.element) {
                 let (document, pauses) = (self.document.clone(), stop.clone());
-                let run = move |requests| async move { revoked(&document, &root, requests).await };
-                let ended = match runtime::nested(stop.clone(), run).await {
+                let outermost = call.context.outermost.clone();
+                let run = move |requests| async move { revoked(&document, &root, outermost, requests).await };
+                let ended = match runtime::nested(stop.clone(), None, run).await {
                     Ok(Some(ended)) => ended,
                     Ok(None) => {
                         return Err(broken("the run of the document broke; this is a bug of orderflow"));
@@ -122,14 +148,19 @@ impl Adapter for ChildRevoker {
 }
 
 /// Compensates all that a run of a document has done, or continues to.
-async fn revoked(document: &ChildDocument, root: &Path, requests: Requests) -> ChildEnd {
-    match revoking(document, root, requests).await {
+async fn revoked(document: &ChildDocument, root: &Path, outermost: Arc<str>, requests: Requests) -> ChildEnd {
+    match revoking(document, root, outermost, requests).await {
         Ok(end) => end,
         Err(error) => refused(format!("cannot compensate {}: {error:#}", document.text.path)),
     }
 }
 
-async fn revoking(document: &ChildDocument, root: &Path, requests: Requests) -> anyhow::Result<ChildEnd> {
+async fn revoking(
+    document: &ChildDocument,
+    root: &Path,
+    outermost: Arc<str>,
+    requests: Requests,
+) -> anyhow::Result<ChildEnd> {
     let mut taken = LockedRun::take(root)?;
     if taken.history.header().document.text != document.text.text {
         anyhow::bail!("this run of it began with another text");
@@ -145,7 +176,8 @@ async fn revoking(document: &ChildDocument, root: &Path, requests: Requests) -> 
         request_cancel(root)?;
     }
     let prepared = document.prepared(document.graph.clone(), Workspace::open(root)?);
-    let end = continued(document.graph.clone(), root, taken, prepared, None, requests, None).await?;
+    let attempt = (None, outermost);
+    let end = continued(document.graph.clone(), root, taken, prepared, None, requests, attempt).await?;
     Ok(match end {
         // What it spent before is part of the row of the step.
         ChildEnd::Ended(mut ended) => {
@@ -162,12 +194,16 @@ enum ChildEnd {
     Refused(Box<Failure>),
     /// It was paused.
     Paused,
+    /// It was left because only people and events can move it on; it is to continue after this time at the latest.
+    Waits(Option<Duration>),
     Ended(Box<EndedChild>),
 }
 
 struct EndedChild {
     graph: Arc<Graph>,
     end: Settlement,
+    /// Its item has succeeded, and only its steps for all items have failed.
+    stays: bool,
     /// The outputs that the step declares, as an object.
     made: Result<Object, String>,
     declared: Arc<[Declared]>,
@@ -187,7 +223,7 @@ impl ChildEnd {
     fn answer(self, stop: &Stop) -> Answer {
         match self {
             ChildEnd::Refused(failure) => Err(failure),
-            ChildEnd::Paused => {
+            ChildEnd::Paused | ChildEnd::Waits(_) => {
                 let message = "the run of the document was paused".to_owned();
                 Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, false))
             }
@@ -215,7 +251,7 @@ impl EndedChild {
 
     /// Whether an effect remains that should have been compensated.
     fn remains(&self) -> bool {
-        self.end.state == ItemState::CompensationFailed || !self.end.uncompensated.is_empty()
+        self.stays || self.end.state == ItemState::CompensationFailed || !self.end.uncompensated.is_empty()
     }
 
     fn failure(&self, stopped: bool) -> Box<Failure> {
@@ -263,6 +299,8 @@ const COST: &str = "cost_usd";
 #[derive(Default)]
 struct Watch {
     end: Option<Settlement>,
+    /// How its steps for all items ended.
+    once: Option<Settlement>,
     spent: Spent,
     attempts: bool,
 }
@@ -272,6 +310,7 @@ impl Observer for Watch {
         spend(&mut self.spent, event);
         match &event.kind {
             EventKind::Item(ItemId(0), ItemEvent::Settled { end, .. }) => self.end = Some(end.clone()),
+            EventKind::Run(RunEvent::StepsEnded(end)) => self.once = Some(end.clone()),
             EventKind::Attempt(_, _, _, AttemptEvent::Started) => self.attempts = true,
             _ => {}
         }
@@ -322,7 +361,8 @@ async fn driven(
         }
         let began = taken.history.outline()?.admitted() > 0;
         let item = (!began).then_some(new_item);
-        return continued(graph, &root, taken, prepared, item, requests, Some(call)).await;
+        let attempt = (Some(call), call.context.outermost.clone());
+        return continued(graph, &root, taken, prepared, item, requests, attempt).await;
     }
     let runner = match journaled {
         true => {
@@ -339,7 +379,8 @@ async fn driven(
         false => Runner::fleeting(id, prepared),
     };
     let watch = Watch::default();
-    to_its_end(graph, &root, runner, watch, Some(new_item), requests, Some(call)).await
+    let attempt = (Some(call), call.context.outermost.clone());
+    to_its_end(graph, &root, runner, watch, Some(new_item), requests, attempt).await
 }
 
 /// Continues a run from its journal.
@@ -350,15 +391,15 @@ async fn continued(
     prepared: Prepared,
     item: Option<NewItem>,
     requests: Requests,
-    call: Option<&Call>,
+    attempt: (Option<&Call>, Arc<str>),
 ) -> anyhow::Result<ChildEnd> {
     let mut watch = Watch::default();
     RunEnd::clear(root);
     let runner = Runner::resume(taken, prepared, &mut [&mut watch]).await?.0;
-    to_its_end(graph, root, runner, watch, item, requests, call).await
+    to_its_end(graph, root, runner, watch, item, requests, attempt).await
 }
 
-/// Runs a run to its end; `call` is the attempt that gets its values.
+/// Runs a run to its end; `call` is the attempt that gets its values, and `outermost` the run that this process drives.
 async fn to_its_end(
     graph: Arc<Graph>,
     root: &Path,
@@ -366,29 +407,40 @@ async fn to_its_end(
     mut watch: Watch,
     item: Option<NewItem>,
     requests: Requests,
-    call: Option<&Call>,
+    (call, outermost): (Option<&Call>, Arc<str>),
 ) -> anyhow::Result<ChildEnd> {
     let mut items = item.into_iter().map(Ok);
     // The agents of its steps ask whom those of this run ask.
     let questions = call.and_then(|call| call.questions.sender());
-    let people = People { questions, ..People::default() };
+    let journaled = journal::is_there(root);
+    let within = call.map(|call| call.rests.clone());
+    let outermost = Some(outermost);
+    let people = People { questions, waits: !journaled, within, outermost, ..People::default() };
     let outcome = runner.drive(&mut items, vec![&mut watch], requests, people).await;
-    let ending = outcome.ending();
+    let (ending, waits, wakes) = (outcome.ending(), outcome.waits(), outcome.wakes);
     if let Some(trouble) = outcome.trouble {
         return Err(trouble);
     }
-    let Some(ending) = ending else { return Ok(ChildEnd::Paused) };
-    if journal::is_there(root) {
+    let Some(ending) = ending else {
+        return Ok(if waits { ChildEnd::Waits(wakes) } else { ChildEnd::Paused });
+    };
+    if journaled {
         ending.store(root);
     }
-    let Watch { end, spent, attempts } = watch;
+    let Watch { end, once, spent, attempts } = watch;
     let end = end.unwrap_or_else(|| Settlement::new(ItemState::Cancelled, None));
+    // Without its steps for all items it has not succeeded, and what its item did stays for the compensation.
+    let stays = end.state == ItemState::Succeeded;
+    let (end, stays) = match once.filter(|once| once.state.is_failure()) {
+        Some(once) if stays => (once, true),
+        _ => (end, false),
+    };
     let made = match call {
         Some(call) if end.state == ItemState::Succeeded => outputs(&graph, &outcome.run, call, root),
         _ => Ok(Object::new()),
     };
     let declared = call.map(|call| call.outputs.clone()).unwrap_or_default();
-    Ok(ChildEnd::Ended(Box::new(EndedChild { graph, end, made, declared, spent, attempts })))
+    Ok(ChildEnd::Ended(Box::new(EndedChild { graph, end, stays, made, declared, spent, attempts })))
 }
 
 /// The item of the run: the inputs of the step.
@@ -420,9 +472,9 @@ fn outputs(graph: &Graph, run: &Run, call: &Call, root: &Path) -> Result<Object,
         let holds_files = graph.value(id).ty.as_ref().is_some_and(crate::value::Type::holds_files);
         let value = match holds_files {
             true => {
-                copied(value, call, root).map_err(|error| format!("output `{}`: {error:#}", output.name))?
+                copied(&value, call, root).map_err(|error| format!("output `{}`: {error:#}", output.name))?
             }
-            false => (**value).clone(),
+            false => Arc::unwrap_or_clone(value),
         };
         object.insert(output.name.clone(), value);
     }

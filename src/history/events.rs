@@ -5,7 +5,7 @@ use crate::engine::Run;
 use crate::event::{
     Arrival, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, StepEvent, StepId, UnixMillis,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// A step of an item that waits for an event.
@@ -126,12 +126,31 @@ impl History {
             let why = run.refusal_of(one.item, one.step, arrival)?;
             Some(format!("{}: {why}", self.graph.step(one.step).title))
         });
-        match refused {
-            Some(why) => why,
-            None if waits.is_none() && arrival.is_none() => "its item has ended".to_owned(),
-            None if !seen.keys.contains(subject) => "no item has this key".to_owned(),
-            None => "no step has come to it".to_owned(),
+        if let Some(why) = refused {
+            return why;
         }
+        let one = (kind.to_owned(), subject.to_owned());
+        let steps = || {
+            self.graph
+                .steps
+                .iter()
+                .filter(|step| step.awaits.as_ref().is_some_and(|awaits| awaits.event == kind))
+        };
+        let by_key = |step: &crate::graph::Step| {
+            let by_value = step.awaits.as_ref().is_some_and(|awaits| awaits.subject.is_some());
+            !by_value && if step.once { subject == RUN_KEY } else { seen.keys.contains(subject) }
+        };
+        let by_value =
+            steps().any(|step| step.awaits.as_ref().is_some_and(|awaits| awaits.subject.is_some()));
+        let why = match () {
+            () if seen.taken.contains(&one) => "its step has taken another event",
+            () if seen.expired.contains(&one) => "its step no longer waits: no event had come in time",
+            () if waits.is_none() && arrival.is_none() => "its item has ended",
+            () if steps().any(by_key) => "no step has come to it",
+            () if by_value => "no step waits for this subject",
+            () => "no item has this key",
+        };
+        why.to_owned()
     }
 }
 
@@ -154,10 +173,23 @@ struct Seen {
     /// By number, those that nothing has taken: id, type and subject.
     open: BTreeMap<u64, [String; 3]>,
     keys: HashSet<Arc<str>>,
+    /// The types and subjects of events that a step has taken, or for which one has waited too long.
+    taken: HashSet<(String, String)>,
+    expired: HashSet<(String, String)>,
+    subjects: HashMap<(ItemId, StepId), Arc<str>>,
     last: Millis,
 }
 
+/// The key of the steps that run once after all items.
+const RUN_KEY: &str = "run";
+
 impl Seen {
+    /// The type and the subject of the event that a step of an item waits for.
+    fn meant(&self, run: &Run, item: ItemId, step: StepId) -> Option<(String, String)> {
+        let kind = run.graph().step(step).awaits.as_ref()?.event.clone();
+        Some((kind, self.subjects.get(&(item, step))?.to_string()))
+    }
+
     fn see(&mut self, event: &Event, run: &Run) {
         self.last = self.last.max(event.at);
         match &event.kind {
@@ -167,7 +199,16 @@ impl Seen {
                 let number = run.events_so_far().saturating_sub(1);
                 self.open.insert(number, [id.clone(), kind.clone(), subject.clone()]);
             }
-            EventKind::Step(_, StepEvent::EventTaken { event, .. }) => drop(self.open.remove(event)),
+            EventKind::Step(item, StepEvent::AwaitBegan { step, subject, .. }) => {
+                self.subjects.insert((*item, *step), subject.clone());
+            }
+            EventKind::Step(item, StepEvent::EventTaken { step, event, .. }) => {
+                self.open.remove(event);
+                self.taken.extend(self.meant(run, *item, *step));
+            }
+            EventKind::Step(item, StepEvent::AwaitExpired(step)) => {
+                self.expired.extend(self.meant(run, *item, *step));
+            }
             EventKind::Item(_, ItemEvent::Admitted { key, .. }) => drop(self.keys.insert(key.clone())),
             EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }

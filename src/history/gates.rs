@@ -150,6 +150,17 @@ impl GateLog {
         known.or_else(|| ["run", RUN].contains(&key).then_some(ItemId::RUN))
     }
 
+    /// What was asked about an item, with its values.
+    pub fn question(&self, item: ItemId, gate: GateId) -> Option<&str> {
+        let asked = self.asked.iter().rev().find(|(of, at, _)| (*of, *at) == (item, gate));
+        asked.map(|(_, _, question)| question.as_str())
+    }
+
+    /// The key of an item.
+    pub fn key(&self, item: ItemId) -> Option<&Arc<str>> {
+        self.keys.iter().find(|(_, known)| **known == item).map(|(key, _)| key)
+    }
+
     /// What a decision about an item comes to; `None` if it does not wait and nothing was decided. `within` is the time
     /// to decide, and `now` the clock.
     pub fn ruling(

@@ -2,7 +2,8 @@
 
 use crate::engine::Tally;
 use crate::event::{
-    Event, EventKind, GateId, ItemEvent, ItemId, ItemState, Millis, RunEvent, StepEvent, StepId, StopReason,
+    AttemptEvent, Event, EventKind, GateId, ItemEvent, ItemId, ItemState, Millis, RunEvent, StepEvent,
+    StepId, StepPath, StopReason,
 };
 use crate::graph::Graph;
 use crate::runtime::Observer;
@@ -97,6 +98,8 @@ pub struct Basis {
 /// What an item waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Waits {
+    /// Something in the document that this execution runs.
+    Inside(StepPath),
     /// A person, at this gate.
     Gate(GateId),
     /// An event, before this step.
@@ -158,7 +161,17 @@ impl Outline {
                 self.see_item(*item, change);
             }
             EventKind::Step(item, change) => self.wait_for_event(*item, change),
-            EventKind::Attempt(..) => {}
+            EventKind::Attempt(item, path, _, change) => match change {
+                AttemptEvent::Waits => drop(self.waiting.insert((*item, Waits::Inside(*path)))),
+                AttemptEvent::Continues | AttemptEvent::Finished(_) => {
+                    self.waiting.remove(&(*item, Waits::Inside(*path)));
+                }
+                AttemptEvent::Started
+                | AttemptEvent::Repeated
+                | AttemptEvent::Stopped(_)
+                | AttemptEvent::RetryScheduled { .. }
+                | AttemptEvent::RetryDue => {}
+            },
         }
     }
 
@@ -199,7 +212,7 @@ impl Outline {
     }
 
     fn forget(&mut self, item: ItemId) {
-        let all = (item, Waits::Gate(GateId(0)))..=(item, Waits::Event(StepId(u32::MAX)));
+        let all = (item, Waits::Inside(StepId(0).into()))..=(item, Waits::Event(StepId(u32::MAX)));
         let own: Vec<(ItemId, Waits)> = self.waiting.range(all).copied().collect();
         for one in own {
             self.waiting.remove(&one);
@@ -292,9 +305,10 @@ impl Outline {
         waiting > 0 && waiting == self.in_flight() + once && (self.left(basis) == 0 || self.drained)
     }
 
-    /// How many items wait at a gate; the steps for all items count as one.
+    /// How many items wait at a gate, or in a document; the steps for all items count as one.
     pub fn waiting_items(&self) -> u64 {
-        let gates = self.waiting.iter().filter(|(_, waits)| matches!(waits, Waits::Gate(_)));
+        let people = |waits: &Waits| matches!(waits, Waits::Gate(_) | Waits::Inside(_));
+        let gates = self.waiting.iter().filter(|(_, waits)| people(waits));
         gates.map(|(item, _)| *item).collect::<BTreeSet<ItemId>>().len() as u64
     }
 

@@ -199,6 +199,7 @@ impl Begun {
     /// When items are retried, their failed steps are pending and may change; the results of completed items remain.
     fn by(current: &Replacement<'_>, retried: &[RetryRequest]) -> anyhow::Result<Begun> {
         let mut done: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
+        let mut tried: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         let mut begun = Begun { steps: BTreeMap::new(), over: BTreeMap::new(), lacking: BTreeMap::new() };
         let mut keys: BTreeMap<ItemId, Arc<str>> = BTreeMap::new();
         current.history.events(|event| {
@@ -223,6 +224,9 @@ impl Begun {
                 }
                 EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
             }
+            if let EventKind::Attempt(item, path, _, AttemptEvent::Started) = &event.kind {
+                tried.insert((*item, path.step));
+            }
             if let Some((item, path)) = begins(event) {
                 let key = keys.get(&item).cloned().unwrap_or_else(|| "run".into());
                 begun.steps.entry(path.step).or_default().insert(item, key);
@@ -240,6 +244,14 @@ impl Begun {
             }
             Ok(())
         })?;
+        // An item that waits for an event before a step has done nothing there: what it waits for may be corrected.
+        let waits: Vec<(ItemId, StepId)> =
+            current.history.fold(|_, _| {})?.awaiting().map(|(item, _, step, ..)| (item, step)).collect();
+        for (item, step) in waits.into_iter().filter(|one| !tried.contains(one)) {
+            if let Some(items) = begun.steps.get_mut(&step) {
+                items.remove(&item);
+            }
+        }
         // An item with other inputs restarts from its beginning, and so do the steps for all items after retried ones.
         let anew = retried.iter().filter(|retry| retry.inputs.is_some()).map(|retry| retry.item);
         let once = ItemId::RUN;

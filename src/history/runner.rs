@@ -5,6 +5,7 @@ use super::error::{Error, ErrorKind};
 use super::options::RunOptions;
 use super::taken::{LockedRun, Recalled, is_cancelled};
 use super::{ItemsFrom, RunEnd, lock};
+use crate::adapter::Rests;
 use crate::adapter::orphans::OrphanReport;
 use crate::engine::{Policy, RetryRequest, Run};
 use crate::event::{ItemId, ItemState, Millis, StopReason, TypePattern};
@@ -75,6 +76,10 @@ pub struct People {
     pub answers: bool,
     /// Whether to wait for people when nothing else can happen. Otherwise the run is left as it is and can be resumed.
     pub waits: bool,
+    /// The attempt of another run that this run is.
+    pub within: Option<Rests>,
+    /// The run that this process drives, if this one is within it.
+    pub outermost: Option<Arc<str>>,
     /// Where events come from.
     pub sources: Option<Sources>,
     /// Where events of steps are published.
@@ -102,6 +107,8 @@ pub struct DriveOutcome {
     pub run: Run,
     /// The error that stopped it: items that cannot be read any more, or a journal that cannot be written.
     pub trouble: Option<anyhow::Error>,
+    /// If the run was left because it waits: how long until it is to continue at the latest.
+    pub wakes: Option<Duration>,
     _lock: Option<Lock>,
 }
 
@@ -189,6 +196,7 @@ impl Runner {
         let Prepared { graph, bindings, workspace, deadline, owns_orphans, .. } = prepared;
         let mut all = Loop {
             graph,
+            outermost: people.outermost.unwrap_or_else(|| id.clone()),
             run_id: id,
             bindings,
             workspace,
@@ -206,6 +214,8 @@ impl Runner {
             questions: people.questions,
             asked_now: people.answers.then(BTreeSet::new),
             waits: people.waits,
+            within: people.within,
+            wakes: None,
             sources: people.sources,
             outbox: people.outbox,
         };
@@ -214,7 +224,8 @@ impl Runner {
             Some(durable) => durable.close().map_err(anyhow::Error::from),
             None => Ok(()),
         };
-        DriveOutcome { run, trouble: driven.and(closed).err().map(judged), _lock: lock }
+        let trouble = driven.and(closed).err().map(judged);
+        DriveOutcome { run, trouble, wakes: all.wakes, _lock: lock }
     }
 }
 

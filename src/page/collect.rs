@@ -244,8 +244,11 @@ impl Collector<'_> {
                     AttemptEvent::Finished(answer) => {
                         self.details.finished(*item, *path, *attempt, answer, &self.shown);
                     }
-                    AttemptEvent::Repeated | AttemptEvent::RetryScheduled { .. } | AttemptEvent::RetryDue => {
-                    }
+                    AttemptEvent::Repeated
+                    | AttemptEvent::RetryScheduled { .. }
+                    | AttemptEvent::RetryDue
+                    | AttemptEvent::Waits
+                    | AttemptEvent::Continues => {}
                 }
             }
         }

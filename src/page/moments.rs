@@ -66,7 +66,8 @@ impl Moments {
             }
             AttemptEvent::RetryScheduled { .. } => self.wait(item, path, 0, at),
             AttemptEvent::RetryDue => self.rest(item, Some(path), 0, at),
-            AttemptEvent::Stopped(_) => {}
+            // The document that it runs waits, and the attempt is still under way.
+            AttemptEvent::Stopped(_) | AttemptEvent::Waits | AttemptEvent::Continues => {}
         }
     }
 

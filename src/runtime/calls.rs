@@ -8,8 +8,8 @@ use super::{Loop, identity};
 use crate::adapter::question::Questions;
 use crate::adapter::redact::{ItemRedactor, Redactor};
 use crate::adapter::{
-    self, Adapter, AttemptLog, Bound, Context, Conversation, Declared, LiveWords, LogIntake, LogPlace, Said,
-    Spawned, Spawns, Stop, Stopper, Urgency, contract,
+    self, Adapter, AttemptLog, Bound, Context, Conversation, Declared, LiveWords, LogIntake, LogPlace, Rests,
+    Said, Spawned, Spawns, Stop, Stopper, Urgency, contract,
 };
 use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath};
@@ -209,7 +209,16 @@ impl Calls {
                     None => Questions::default(),
                 };
                 let log = self.log(binding, &call, live.clone());
-                (adapter::Call { spawns, conversation, live, questions, log, redactor, ..request }, room)
+                let answers = self.answers.clone();
+                let rests = Rests::new(move |waits| {
+                    let (item, step, attempt) = attempt;
+                    // The receiver is only gone when the run is.
+                    let _ = answers.send(EngineInput::Waits { item, step, attempt, waits });
+                });
+                (
+                    adapter::Call { spawns, conversation, live, questions, log, rests, redactor, ..request },
+                    room,
+                )
             }
             Err(wrong) => {
                 let answer = contract::failure(Cause::Start, wrong, Outcome::NotExecuted, false);
@@ -291,6 +300,17 @@ impl Calls {
         self.under_way.values().for_each(|stopper| stopper.ask(Urgency::Kill));
     }
 
+    /// Whether an attempt is under way.
+    pub fn any(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Asks all attempts to end; they are repeated when the run resumes.
+    pub fn leave(&mut self) {
+        self.pause();
+        self.under_way.values().for_each(|stopper| stopper.ask(Urgency::Terminate));
+    }
+
     /// Removes an attempt that has ended.
     pub fn over(&mut self, input: &EngineInput, timers: &mut Timers) {
         if let EngineInput::Finished { item, step, attempt, .. } = input {
@@ -344,6 +364,7 @@ fn request(
     let call = adapter::Call {
         context: Context {
             run: all.run_id.clone(),
+            outermost: all.outermost.clone(),
             step: binding.phase.clone(),
             item: call.key.clone(),
             attempt: call.attempt,
@@ -371,6 +392,7 @@ fn request(
         live: LiveWords::default(),
         questions: Questions::default(),
         log: AttemptLog::default(),
+        rests: Rests::default(),
         redactor: ItemRedactor::default(),
     };
     Ok((call, room))

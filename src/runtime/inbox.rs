@@ -126,6 +126,18 @@ impl Inbox {
         requests
     }
 
+    /// The requests that no runner has taken yet, the oldest first.
+    pub fn stored(&self) -> Vec<InboxRequest> {
+        self.take(&mut BTreeSet::new())
+    }
+
+    /// Whether it has no requests.
+    pub fn is_empty(&self) -> bool {
+        let folder = Folder::open(&self.home).and_then(|home| home.folder(FOLDER));
+        let names = folder.and_then(|folder| folder.entries_up_to(MOST)).unwrap_or_default();
+        !names.iter().any(|(name, kind)| *kind == Kind::File && !name.to_string_lossy().starts_with('.'))
+    }
+
     /// Whether a request has not been answered.
     pub fn holds(&self, name: &str) -> bool {
         Folder::open(&self.home).and_then(|home| home.folder(FOLDER)).is_ok_and(|inbox| inbox.has_file(name))

@@ -31,15 +31,15 @@ pub use events::Sources;
 pub use files::{Finder, below_items, by_name, paths};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
 pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
-pub use nested::nested;
+pub use nested::{nested, woken};
 pub use observer::{LastWords, Observer};
 pub use outbox::{BoundSink, Outbox};
 pub use signals::{Caught, listen, outlive_large_files};
-pub use workspace::{NestedRun, RunsFolder, Workspace, nested_runs};
+pub use workspace::{NestedRun, RunsFolder, Workspace, nested_home, nested_runs};
 
 use crate::adapter::question::Question;
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};
-use crate::engine::{Ask, Effect, EngineInput, Out, RetryRequest, Run};
+use crate::engine::{Ask, Call, Effect, EngineInput, Out, RetryRequest, Run};
 use crate::event::{
     Arrival, Decision, EventKind, GateId, ItemEvent, ItemId, Millis, StepId, StopReason, Values,
 };
@@ -115,6 +115,8 @@ pub type Requests = mpsc::Receiver<Request>;
 pub struct Loop<'a> {
     pub graph: Arc<Graph>,
     pub run_id: Arc<str>,
+    /// The run that this process drives, which this one may be within.
+    pub outermost: Arc<str>,
     pub bindings: Bindings,
     pub workspace: Workspace,
     pub observers: Vec<&'a mut dyn Observer>,
@@ -140,6 +142,10 @@ pub struct Loop<'a> {
     pub asked_now: Option<BTreeSet<(ItemId, GateId)>>,
     /// Whether to wait for people when nothing else can happen, instead of leaving the run as it is.
     pub waits: bool,
+    /// The attempt of another run that this run is. It hears when only people and events can move this run on.
+    pub within: Option<adapter::Rests>,
+    /// If the run was left because it waits: how long until it is to continue at the latest.
+    pub wakes: Option<Duration>,
     /// Where events come from.
     pub sources: Option<Sources>,
     /// Where events of steps are published.
@@ -202,6 +208,18 @@ impl Loop<'_> {
             Some(_) => run.resume(&self.retry, now(), &mut out),
             None => {}
         }
+        // Documents that waited run again until they report that they still do.
+        let repeated: Vec<EngineInput> = out
+            .effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Call(Call { item, step, attempt, repeated: true, .. }) => {
+                    Some(EngineInput::Waits { item: *item, step: *step, attempt: *attempt, waits: false })
+                }
+                _ => None,
+            })
+            .collect();
+        repeated.into_iter().for_each(|input| run.handle(input, now(), &mut out));
         // What was stored while no process ran the run comes before the times that have passed since.
         let mut stored = BTreeSet::new();
         if start.is_some() {
@@ -287,7 +305,7 @@ impl Loop<'_> {
             let paused = run.stopped() == Some(StopReason::Interrupted);
             let published = paused || self.outbox.as_ref().is_none_or(Outbox::is_done);
             let over = held.is_empty() && published && (exhausted || !run.wants_item());
-            let rests_here = over && run.rests() && !self.stays(run);
+            let rests_here = over && run.rests() && !self.stays(run) && answers.is_empty();
             if rests_here && run.stopped().is_none() && timers.next().is_some_and(|due| due <= now()) {
                 while let Some(timer) = timers.take(now()) {
                     run.handle(EngineInput::Due(timer), now(), &mut out);
@@ -295,13 +313,19 @@ impl Loop<'_> {
                 continue;
             }
             if over && run.is_idle() || rests_here {
+                let due = timers.next().map(|due| Duration::from_millis(due.saturating_sub(now())));
+                self.wakes = due.filter(|_| rests_here);
                 break;
             }
             match (over && run.rests(), rests) {
-                (true, None) => rests = Some(Instant::now()),
+                (true, None) => {
+                    rests = Some(Instant::now());
+                    self.within.iter().for_each(|within| within.say(true));
+                }
                 (false, Some(since)) => {
                     rested += since.elapsed();
                     rests = None;
+                    self.within.iter().for_each(|within| within.say(false));
                     run.stop_at(self.until().map(|until| until.saturating_add(millis(rested))));
                 }
                 _ => {}
@@ -375,6 +399,12 @@ impl Loop<'_> {
                 () = calls.live.due() => self.show_live(&mut calls.live),
             }
         }
+        // Documents that wait continue when the run resumes; nothing else is under way.
+        calls.leave();
+        while calls.any() {
+            let Some(input) = answers.recv().await else { break };
+            calls.over(&input, &mut timers);
+        }
         drop(burying);
         self.close(calls.urgency(), requests).await;
         if let Some(Err(why)) = logs.map(RunLogs::close) {
@@ -428,7 +458,10 @@ impl Loop<'_> {
         let asked = |(item, _, gate, _): (ItemId, &Arc<str>, GateId, u64)| {
             self.asked_now.as_ref().is_some_and(|asked| asked.contains(&(item, gate)))
         };
-        self.waits
+        // A run within this one is woken by its own loop.
+        let nested = self.within.is_some() && run.under_way() > 0;
+        nested
+            || self.waits
             || self.sources.as_ref().is_some_and(brought)
             || self.asked_now.is_some() && run.waiting().any(asked)
     }

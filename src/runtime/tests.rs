@@ -72,11 +72,14 @@ impl Scene {
             asks: None,
             asked_now: None,
             waits: false,
+            within: None,
+            wakes: None,
             sources: None,
             outbox: None,
             columns: super::ReportedColumns::default(),
             graph: self.graph.clone(),
             run_id: "run-1".into(),
+            outermost: "run-1".into(),
             bindings: Bindings::new(&self.graph, agents),
             workspace: Workspace::create(&RunsFolder::Beside(folder.path().to_owned()), "run-1").unwrap(),
             observers: vec![&mut script, &mut second],
@@ -156,6 +159,12 @@ fn line(graph: &Graph, event: &Event) -> String {
         }
         EventKind::Attempt(item, step, attempt, AttemptEvent::RetryDue) => {
             format!("{at} {}#{attempt} is due", name(item, *step))
+        }
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Waits) => {
+            format!("{at} {}#{attempt} waits", name(item, *step))
+        }
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Continues) => {
+            format!("{at} {}#{attempt} continues", name(item, *step))
         }
         EventKind::Step(item, StepEvent::BranchTaken { step, chain, arm }) => {
             format!("{at} {} decides chain {chain}: {arm:?}", name(item, (*step).into()))

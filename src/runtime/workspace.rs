@@ -49,6 +49,12 @@ pub fn nested_runs(home: &Path, item: &str, phase: &str) -> Vec<NestedRun> {
     all
 }
 
+/// The folder of the run that an attempt of a step has begun within the run in `home`. `item` and `attempt` are the names
+/// of the item's folder and of the attempt.
+pub fn nested_home(home: &Path, (item, attempt): (&str, &str)) -> PathBuf {
+    home.join(CHILDREN).join(item).join(attempt)
+}
+
 /// Where runs are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunsFolder {

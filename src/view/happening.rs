@@ -116,6 +116,8 @@ fn of_attempt(path: StepPath, number: u32, change: &AttemptEvent, graph: &Graph)
             "attempt.retry_scheduled"
         }
         AttemptEvent::RetryDue => "attempt.retry_due",
+        AttemptEvent::Waits => "attempt.waits",
+        AttemptEvent::Continues => "attempt.continues",
     };
     (change, told)
 }

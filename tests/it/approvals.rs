@@ -423,7 +423,7 @@ fn a_question_with_values_is_that_of_its_item() {
         &place.orderflow("approve last --from approvals.md"),
         0,
         "",
-        "approved Deploy for b\n  continue the run with orderflow resume [..]\n",
+        "approved Deploy for b\n  b: Deploy built B?\n  continue the run with orderflow resume [..]\n",
     );
     assert_eq!(place.orderflow("resume last --quiet").exit, Some(5));
     assert_eq!(deployed(&place), ["built B"]);

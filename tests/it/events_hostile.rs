@@ -266,3 +266,108 @@ fn the_data_of_an_event_may_come_from_standard_input() {
     assert_eq!(told.exit, Some(5), "{}", told.err);
     assert_eq!(place.read("closed.log"), "{\"carrier\":\"DHL\"}\n");
 }
+
+/// What an item waits for is corrected in the document: it has done nothing there yet.
+#[test]
+fn a_wrong_event_that_an_item_waits_for_is_corrected() {
+    let place = Place::new(
+        "# Orders\n\n## Pack\nname → ref::String\n\n```sh run\necho R-7\n```\n\n## Close\n[await:: order.shiped for name]\n\nref, order_shiped → closed::String\n\n```sh run\necho closed\n```\n",
+    );
+    assert_eq!(place.run("--input name=N --quiet").exit, Some(5));
+    let right = place
+        .read("flow.md")
+        .replace("order.shiped for name", "order.shipped for ref where n > 1")
+        .replace("order_shiped", "order_shipped::JSON");
+    place.write("flow.md", &right);
+    let told = place.orderflow("resume last --use-current --trust --quiet");
+    assert_eq!(told.exit, Some(5), "{}{}", told.out, told.err);
+    let shown = place.orderflow("show last").out;
+    assert!(shown.contains("waits      for order.shipped before Close: orderflow signal"), "{shown}");
+    assert!(shown.contains("--item R-7 --data JSON\n"), "{shown}");
+    let told = place.orderflow("signal last order.shipped --item R-7 --data {\"n\":2} --resume --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    assert!(place.orderflow("show last --item 1").out.contains("makes closed: \"closed\""));
+    // A step that has begun must stay as it was.
+    let told = place.orderflow("show last --item 1").out;
+    assert_eq!(told.matches("order.shipped for Close: ").count(), 1, "{told}");
+}
+
+/// Each reason why an event was not taken fits what has happened.
+#[test]
+fn the_reasons_for_untaken_events_are_right() {
+    let place = Place::new(
+        "---\nitems: items.jsonl\n---\n\n# Orders\n\n## Pack\nname → ref::String\n\n```sh run\necho \"R-$IN_NAME\"\n```\n\n\
+         ## Close\n[await:: order.closed]\n\nref, order_closed::JSON → closed::String\n\n```sh run\necho closed\n```\n\n\
+         ## Bill\n[await:: order.billed for ref]\n\nclosed, ref, order_billed::JSON → billed::String\n\n```sh run\necho billed\n```\n",
+    );
+    place.write("items.jsonl", "{\"id\":\"a\",\"name\":\"A\"}\n{\"id\":\"b\",\"name\":\"B\"}\n");
+    assert_eq!(place.run("--quiet").exit, Some(5));
+    for args in [
+        "order.closed --item a --id first",
+        "order.closed --item a --id second",
+        "order.closed --item c --id third",
+        "order.billed --item R-X --id fourth",
+    ] {
+        assert_eq!(place.orderflow(&format!("signal last {args}")).exit, Some(0), "{args}");
+    }
+    assert_eq!(place.orderflow("resume last --quiet").exit, Some(5));
+    let shown = place.orderflow("show last").out;
+    for line in [
+        "event      order.closed for a was not taken: its step has taken another event (second)\n",
+        "event      order.closed for c was not taken: no item has this key (third)\n",
+        "event      order.billed for R-X was not taken: no step waits for this subject (fourth)\n",
+    ] {
+        assert!(shown.contains(line), "{line}{shown}");
+    }
+    assert!(!shown.contains("(first)"), "{shown}");
+}
+
+/// What the inbox of a run that no process runs stores is shown, and an event that it stores has come.
+#[test]
+fn stored_requests_are_shown_and_known() {
+    let place = Place::new(
+        "# Orders\n\n## Close\n[await:: order.closed]\n\nname, order_closed::JSON → closed::String\n\n```sh run\necho closed\n```\n",
+    );
+    assert_eq!(place.run("--input name=N --quiet").exit, Some(5));
+    let runs: serde_json::Value = serde_json::from_str(&place.orderflow("runs --format json").out).unwrap();
+    let inbox = std::path::Path::new(runs[0]["path"].as_str().unwrap()).join("inbox");
+    std::fs::create_dir_all(&inbox).unwrap();
+    let signal =
+        "{\"signal\":{\"id\":\"one\",\"type\":\"order.closed\",\"subject\":\"1\",\"data\":{},\"at\":1}}";
+    std::fs::write(inbox.join("0.json"), signal).unwrap();
+    let shown = place.orderflow("show last").out;
+    assert!(shown.contains("stored     1 event: the run takes them when it is resumed\n"), "{shown}");
+    let told = place.orderflow("signal last order.closed --item 1 --id one");
+    assert_eq!(told.err, "an event with the id one came before; nothing was recorded\n");
+    assert_eq!(place.orderflow("resume last --quiet").exit, Some(0));
+    let shown = place.orderflow("show last").out;
+    assert!(!shown.contains("stored "), "{shown}");
+}
+
+/// Rows whose event cannot be that of the step do not fit the document; and an event that a step has taken is there.
+#[test]
+fn rows_with_another_event_do_not_fit() {
+    let flow = "# Orders\n\n## Close @desk\n[await:: order.closed]\n\nname, order_closed::JSON → closed::String\n\n\
+        ## Tell @desk\nclosed, order_closed → told::String\n";
+    let place = Place::new(flow);
+    let plan = place.orderflow("plan flow.md").out;
+    assert!(!plan.contains("may leave it out"), "{plan}");
+    let row = |event: &str, id: &str, time: &str| {
+        let rows = format!(
+            "{flow}\n```session-toon\nexecution[2]{{phase,agent,channel,input,output,duration_ms,status,tokens_used,event,event_id,event_ms}}:\n \
+             Close,desk,null,a,b,5,success,null,{event},{id},{time}\n Tell,desk,null,b,c,5,success,null,null,null,null\n```\n"
+        );
+        place.write("rows.md", &rows);
+        let told = place.orderflow("verify rows.md");
+        (told.exit, told.out + &told.err)
+    };
+    let (exit, told) = row("order.closed", "e1", "12");
+    assert_eq!(exit, Some(0), "{told}");
+    for (event, time, why) in [
+        ("order.opened", "12", "it waits for `order.closed`, and the event is \"order.opened\""),
+        ("order.closed", "-1", "its `event_ms` is not a time"),
+    ] {
+        let (exit, told) = row(event, "e1", time);
+        assert!(exit == Some(1) && told.contains(&format!("`Close` cannot have begun: {why}")), "{told}");
+    }
+}

@@ -40,6 +40,7 @@ fn call(folder: &Path) -> Call {
     Call {
         context: Context {
             run: RUN.into(),
+            outermost: RUN.into(),
             step: STEP.into(),
             item: "check".into(),
             attempt: 1,
@@ -67,6 +68,7 @@ fn call(folder: &Path) -> Call {
         live: LiveWords::default(),
         questions: Questions::default(),
         log: AttemptLog::default(),
+        rests: crate::adapter::Rests::default(),
         redactor: Default::default(),
     }
 }

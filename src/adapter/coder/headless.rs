@@ -57,7 +57,7 @@ pub(super) async fn converse(
         let prepare = |command: &mut Command| {
             command.envs(variables).envs(cli.variables(&agent.allow));
         };
-        let started = program.start(&call.context.run, prepare).await;
+        let started = program.start(&call.context.outermost, prepare).await;
         let started = started.map_err(|error| {
             let mut failure = program.not_started(&error);
             if corrected {

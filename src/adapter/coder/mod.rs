@@ -139,7 +139,7 @@ impl CodingAgent {
         let prepare = |command: &mut Command| {
             command.envs(variables);
         };
-        let started = program.start(&call.context.run, prepare).await;
+        let started = program.start(&call.context.outermost, prepare).await;
         let started = started.map_err(|error| program.not_started(&error))?;
         call.spawns.tell(started.process.as_ref(), false);
         let mut ending = stop.clone();

@@ -148,7 +148,7 @@ impl Mcp {
         }
         let (live, since, result) = loop {
             let begun = async {
-                let live = self.live(&call.context.run, &call.spawns, &call.log).await?;
+                let live = self.live(&call.context.outermost, &call.spawns, &call.log).await?;
                 let tool = self.tool(&live, &call.context.step).await?;
                 Ok::<_, Box<Failure>>((live, tool))
             };

@@ -51,6 +51,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
     Call {
         context: Context {
             run: "run-1".into(),
+            outermost: "run-1".into(),
             step: "ProcessPayment".into(),
             item: "order-7".into(),
             attempt: 3,
@@ -78,6 +79,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         live: LiveWords::default(),
         questions: Questions::default(),
         log: AttemptLog::default(),
+        rests: crate::adapter::Rests::default(),
         redactor: Default::default(),
     }
 }

@@ -124,7 +124,7 @@ impl Loss {
 impl Link {
     /// Starts the process, for its first call; `grace` is the time between the end of its input and a kill.
     pub async fn start(program: &Program, grace: Duration, call: &Call) -> io::Result<Link> {
-        let started = program.start(&call.context.run, |_| ()).await?;
+        let started = program.start(&call.context.outermost, |_| ()).await?;
         call.spawns.tell(started.process.as_ref(), true);
         let (stopper, stop) = Stop::new();
         let (ending, over) = watch::channel(false);

@@ -138,7 +138,10 @@ impl Board {
                     self.reasons(*item, 1);
                 }
                 AttemptEvent::RetryDue => self.due(*item, *step),
-                AttemptEvent::Stopped(_) | AttemptEvent::Repeated => {}
+                AttemptEvent::Stopped(_)
+                | AttemptEvent::Repeated
+                | AttemptEvent::Waits
+                | AttemptEvent::Continues => {}
             },
         }
         self.past = self.past.max(event.at);

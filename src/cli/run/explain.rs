@@ -115,7 +115,7 @@ impl Explained {
     }
 
     fn wait(&self) -> impl Iterator<Item = &PendingExecution> {
-        self.those(|ahead| matches!(ahead, Ahead::Wait(_)))
+        self.those(|ahead| matches!(ahead, Ahead::Wait(_) | Ahead::WaitsInside(_)))
     }
 
     fn awaits(&self) -> impl Iterator<Item = &PendingExecution> {
@@ -125,7 +125,12 @@ impl Explained {
     fn compensate(&self) -> impl Iterator<Item = (&PendingExecution, &Step)> {
         self.executions.iter().filter_map(|one| match one.ahead {
             Ahead::Compensate(step) => Some((one, self.history.graph.step(step))),
-            Ahead::Again(_) | Ahead::Next(_) | Ahead::Begin | Ahead::Wait(_) | Ahead::Await => None,
+            Ahead::Again(_)
+            | Ahead::Next(_)
+            | Ahead::Begin
+            | Ahead::Wait(_)
+            | Ahead::Await
+            | Ahead::WaitsInside(_) => None,
         })
     }
 
@@ -148,7 +153,7 @@ impl Explained {
                 "phase": step.phase,
                 "element": one.path.element,
             });
-            if let Ahead::Again(attempt) | Ahead::Next(attempt) = one.ahead {
+            if let Ahead::Again(attempt) | Ahead::Next(attempt) | Ahead::WaitsInside(attempt) = one.ahead {
                 told["attempt"] = attempt.into();
             }
             if let Some(key) = &one.key {
@@ -236,7 +241,7 @@ impl Explained {
         let graph = &self.history.graph;
         let title = |one: &PendingExecution| execution(one.path, graph);
         let attempt = |one: &PendingExecution| match one.ahead {
-            Ahead::Again(attempt) | Ahead::Next(attempt) => attempt.to_string(),
+            Ahead::Again(attempt) | Ahead::Next(attempt) | Ahead::WaitsInside(attempt) => attempt.to_string(),
             Ahead::Begin | Ahead::Wait(_) | Ahead::Await | Ahead::Compensate(_) => String::new(),
         };
         let again = self.again().map(|one| {
@@ -253,7 +258,9 @@ impl Explained {
         section(out, why, &["item", "step", "attempt"], next.collect(), width);
         let wait = self.wait().map(|one| {
             let gate = if let Ahead::Wait(gate) = one.ahead { graph.gate(gate) } else { None };
-            let gate = gate.map(|gate| visible(&graph.gated(gate))).unwrap_or_default();
+            let document = graph.step(one.path.step).document.as_ref();
+            let document = document.map(|path| format!("in {}", visible(path))).unwrap_or_default();
+            let gate = gate.map_or(document, |gate| visible(&graph.gated(gate)));
             vec![visible(&one.item), title(one), gate]
         });
         let why = "waits for a person: orderflow approve or orderflow reject";

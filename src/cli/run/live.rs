@@ -24,7 +24,8 @@ use crate::engine::Policy;
 use crate::event::StopReason;
 use crate::graph::Graph;
 use crate::history::{
-    Basis, DriveOutcome, ItemsFrom, LockedRun, New, Outline, People, Prepared, RunEnd, Runner, is_cancelled,
+    Basis, DriveOutcome, History, ItemsFrom, LockedRun, New, Outline, People, Prepared, RunEnd, Runner,
+    is_cancelled,
 };
 use crate::journal;
 use crate::runtime::{self, Bindings, Caught, Inbox, Observer, Workspace};
@@ -58,7 +59,8 @@ pub fn run(
     let before = taken.as_ref().map(before).transpose()?;
     let alone = launch.show.is_quiet() || !trust::answers(terminal);
     let lacks_source = part.graph.awaited().iter().any(|kind| !settings.brings(kind));
-    let waits = alone && !part.graph.gates.is_empty() || lacks_source;
+    let inner_gates = document.run_by(&part.graph).into_iter().any(|(_, child)| !child.gates.is_empty());
+    let waits = alone && !part.graph.gates.is_empty() || inner_gates || lacks_source;
     if launch.no_journal && !launch.wait && waits {
         let message =
             "a run that waits for a person or an event is resumed from its journal; nothing was run";
@@ -253,6 +255,9 @@ pub fn run(
     if outcome.waits() && !launch.show.is_quiet() {
         let name = visible(&find::called(&home)?);
         report::waiting(&outcome.run, &graph, &name, terminal);
+        if !launch.no_journal && graph.documents().next().is_some() {
+            report::waiting_inside(&History::open(&home)?, &name, terminal)?;
+        }
         report::awaiting(&outcome.run, &graph, &name, terminal);
     }
     report::not_published(&outcome.run, launch.show.is_quiet(), terminal);
@@ -395,7 +400,8 @@ fn drive(
         let document = desk.document.clone();
         let (asks, questions, attendance) = desk.open(sender, decided);
         let (outbox, sources, tasks) = channels.open(&document);
-        let people = People { asks, questions, answers, waits, sources, outbox };
+        let people =
+            People { asks, questions, answers, waits, within: None, outermost: None, sources, outbox };
         let outcome = runner.drive(&mut *items, observers, requests, people).await;
         drop(tasks);
         attendance.close(&mut Terminal::new()).await;

@@ -107,7 +107,10 @@ fn told(kind: &EventKind, board: &Board, graph: &Graph) -> Option<(&'static str,
                     place["due_ms"] = (*due).into();
                     ("retry-scheduled", place)
                 }
-                AttemptEvent::Stopped(_) | AttemptEvent::RetryDue => return None,
+                AttemptEvent::Stopped(_)
+                | AttemptEvent::RetryDue
+                | AttemptEvent::Waits
+                | AttemptEvent::Continues => return None,
             }
         }
     })

@@ -284,7 +284,7 @@ pub(super) use probe::{Probed, probe};
 pub(super) use record::Trace;
 pub(super) use replay::hint;
 pub(super) use report::{
-    AskedItem, Finished, GateQueue, approve_text, by_cause, failures, signal_text, spending,
+    AskedItem, Finished, GateQueue, approve_text, by_cause, failures, inner_gates, signal_text, spending,
     unavailable as unavailable_text, unavailable_json, word,
 };
 pub(super) use secrets::is_there;

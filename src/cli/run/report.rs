@@ -13,6 +13,7 @@ use crate::disk::Target;
 use crate::engine::{DeadLetter, Run, Tally, Unavailable, UnavailableAgent};
 use crate::event::{GateId, ItemError, ItemId, ItemState, StepId};
 use crate::graph::{Gate, Graph};
+use crate::history::History;
 use crate::stats::{self, Stats, Verdict};
 use crate::value::budget::{Budget, Spent};
 use crate::value::dollars::Dollars;
@@ -434,6 +435,61 @@ pub fn waiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
             GateQueue::new(gate, graph, items).tell(name, terminal);
         }
     }
+}
+
+/// How many runs of documents are looked at for what waits in them.
+pub const INNER: usize = 1000;
+
+/// The gates inside documents at which items wait, each with the keys of the items, and the command that approves it.
+pub fn inner_gates(history: &History, name: &str) -> anyhow::Result<Vec<InnerGateText>> {
+    let mut all: BTreeMap<String, InnerGateText> = BTreeMap::new();
+    for inner in history.inner_runs(INNER)? {
+        for waiting in inner.waiting()? {
+            let Some(gate) = inner.history.graph.gate(waiting.gate) else { continue };
+            let title = inner.gated(waiting.gate);
+            let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
+            let known = all.entry(title.clone()).or_insert_with(|| InnerGateText {
+                command: format!("orderflow approve {} {}{by}", visible(name), word(&title)),
+                title,
+                question: String::new(),
+                keys: Vec::new(),
+            });
+            known.question = if known.keys.is_empty() { waiting.question } else { gate.question.text() };
+            known.keys.push(inner.key.to_string());
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
+/// A gate inside a document.
+pub struct InnerGateText {
+    /// Such as `Review/Check`.
+    pub title: String,
+    /// With its values if one item waits there.
+    pub question: String,
+    pub keys: Vec<String>,
+    pub command: String,
+}
+
+impl InnerGateText {
+    pub fn asks(&self) -> String {
+        let question = visible(&self.question);
+        if question.is_empty() { question } else { format!(" ({question})") }
+    }
+}
+
+/// The same at the end of a run.
+pub fn waiting_inside(history: &History, name: &str, terminal: &mut Terminal) -> anyhow::Result<()> {
+    for gate in inner_gates(history, name)? {
+        let more = gate.keys.len().saturating_sub(LETTERS);
+        let more = (more > 0).then(|| format!("… and {more} more"));
+        let keys: Vec<String> = gate.keys.iter().take(LETTERS).map(|key| visible(key)).chain(more).collect();
+        let (title, keys) = (visible(&gate.title), keys.join(", "));
+        terminal.talk(&format!("waiting at the gate of {title}{}: {keys}\n", gate.asks()));
+        let command = &gate.command;
+        terminal.talk(&format!("  approve it with {command} --resume, or reject it with orderflow reject\n"));
+    }
+    Ok(())
 }
 
 /// Shows the events that items wait for, and the command that sends one.

@@ -27,6 +27,8 @@ pub(super) struct StoryAttempt {
     pub stopped: Option<StopReason>,
     /// `None` without a stored answer.
     pub finished: Option<(Millis, Answer)>,
+    /// Its document waits for people or events.
+    pub waits: bool,
     /// Its messages as JSON.
     pub conversation: Vec<Value>,
 }
@@ -37,10 +39,15 @@ impl StoryStep {
         let answered = self.attempts.last().is_some_and(|attempt| attempt.finished.is_some());
         match &self.end {
             Some(end) => end.status.name(),
-            None if answered => "waiting",
+            None if answered || self.waits_inside() => "waiting",
             None if held => "running",
             None => "interrupted",
         }
+    }
+
+    /// Whether the document that it runs waits for people or events.
+    pub fn waits_inside(&self) -> bool {
+        self.end.is_none() && self.attempts.last().is_some_and(|last| last.waits && last.finished.is_none())
     }
 
     pub fn json(&self, graph: &Graph, held: bool) -> Value {
@@ -114,6 +121,7 @@ impl StoryAttempt {
         let took = match &self.finished {
             Some((_, Err(failure))) if is_lost(failure) => ", its end was not seen".to_owned(),
             Some((at, _)) => format!(", took {}", milliseconds(at.saturating_sub(*started) as f64)),
+            None if self.waits => ", its document waits".to_owned(),
             None if held => ", without an answer so far".to_owned(),
             None => ", interrupted before it had answered".to_owned(),
         };

@@ -42,12 +42,16 @@ impl StoryAwait {
             }
         };
         match change {
-            StepEvent::AwaitBegan { step, subject, since } => all.push(StoryAwait {
-                step: *step,
-                subject: subject.clone(),
-                since: *since,
-                outcome: StoryAwaitOutcome::Waiting,
-            }),
+            StepEvent::AwaitBegan { step, subject, since } => {
+                // A step that waits for another event now was corrected.
+                all.retain(|known| known.step != *step || !known.waits());
+                all.push(StoryAwait {
+                    step: *step,
+                    subject: subject.clone(),
+                    since: *since,
+                    outcome: StoryAwaitOutcome::Waiting,
+                });
+            }
             StepEvent::EventTaken { step, event, at } => {
                 set(*step, StoryAwaitOutcome::Taken(id(*event), *at))
             }

@@ -238,6 +238,7 @@ impl Story {
                         started,
                         stopped: None,
                         finished: None,
+                        waits: false,
                         conversation: Vec::new(),
                     });
                 }
@@ -249,6 +250,16 @@ impl Story {
                 AttemptEvent::Finished(result) => {
                     if let Some(known) = self.attempt(*step, *attempt) {
                         known.finished = Some((event.at, result.clone()));
+                    }
+                }
+                AttemptEvent::Waits => {
+                    if let Some(known) = self.attempt(*step, *attempt) {
+                        known.waits = true;
+                    }
+                }
+                AttemptEvent::Continues => {
+                    if let Some(known) = self.attempt(*step, *attempt) {
+                        known.waits = false;
                     }
                 }
                 AttemptEvent::Repeated | AttemptEvent::RetryScheduled { .. } | AttemptEvent::RetryDue => {}
@@ -321,10 +332,12 @@ impl Story {
     pub(super) fn text(&self, graph: &Graph, held: bool) -> String {
         let waits = self.gates.iter().any(|gate| gate.outcome.is_none());
         let awaits = self.awaits.iter().any(StoryAwait::waits);
+        let inside = self.steps.iter().any(StoryStep::waits_inside);
         let open = match (held, waits, awaits) {
             (true, ..) => "in flight",
             (false, true, _) => "in flight; it waits for a person",
             (false, false, true) => "in flight; it waits for an event",
+            (false, false, false) if inside => "in flight; it waits in a document",
             (false, false, false) => "in flight; the run is paused",
         };
         let mut out = self.state.map_or(open, ItemState::name).to_owned() + "\n";

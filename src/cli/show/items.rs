@@ -60,6 +60,8 @@ enum Doing {
     Interrupted,
     /// The next attempt waits for its time.
     Waiting,
+    /// Its document waits for people or events.
+    WaitsInside,
 }
 
 impl Doing {
@@ -67,7 +69,7 @@ impl Doing {
         match self {
             Doing::Running => "running",
             Doing::Interrupted => "interrupted",
-            Doing::Waiting => "waiting",
+            Doing::Waiting | Doing::WaitsInside => "waiting",
         }
     }
 }
@@ -130,6 +132,11 @@ impl<'a> ItemTable<'a> {
                     self.at(*item, *step, Some((*attempt, Doing::Waiting)));
                 }
                 AttemptEvent::Finished(_) => self.at(*item, *step, None),
+                AttemptEvent::Waits => self.at(*item, *step, Some((*attempt, Doing::WaitsInside))),
+                AttemptEvent::Continues => {
+                    let doing = if self.held { Doing::Running } else { Doing::Interrupted };
+                    self.continues(*item, *step, doing);
+                }
                 AttemptEvent::Stopped(_) | AttemptEvent::Repeated | AttemptEvent::RetryDue => {}
             },
             EventKind::Run(_) => {}
@@ -208,6 +215,15 @@ impl<'a> ItemTable<'a> {
         }
     }
 
+    /// An attempt whose document has waited continues.
+    fn continues(&mut self, item: ItemId, step: StepPath, now: Doing) {
+        let Some(known) = self.open.get_mut(&item) else { return };
+        let place = known.places.get(&step).and_then(|place| known.steps.get_mut(place));
+        if let Some((_, _, doing @ Doing::WaitsInside)) = place {
+            *doing = now;
+        }
+    }
+
     fn ended(&mut self, item: ItemId, execution: &Execution) {
         self.at(item, execution.path(), None);
         let Some(known) = self.open.get_mut(&item) else { return };
@@ -274,6 +290,7 @@ impl ShownItem {
                 Doing::Running => format!("{title}, attempt {attempt}"),
                 Doing::Interrupted => format!("{title}, attempt {attempt} was interrupted"),
                 Doing::Waiting => format!("{title}, attempt {attempt} waits"),
+                Doing::WaitsInside => format!("{title} waits in its document"),
             }
         });
         let waits = self.waits(graph).map(|title| format!("the gate of {}", visible(&title)));

@@ -14,7 +14,7 @@ pub mod session;
 
 use super::clashes;
 use super::exit::{Exit, Stop};
-use super::run::{Finished, Trace, spending, unavailable_json, unavailable_text, write_later};
+use super::run::{Finished, Trace, inner_gates, spending, unavailable_json, unavailable_text, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::RunLine;
 use super::runs::{Format, find};
@@ -25,7 +25,7 @@ use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::history::{EventLog, History, State, dead_letters};
 use crate::journal::Lock;
-use crate::runtime::{Observer, unix_millis};
+use crate::runtime::{Inbox, InboxRequest, Observer, unix_millis};
 use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
@@ -33,6 +33,7 @@ use anyhow::Context;
 use conversation::Filter;
 use items::{ItemTable, ShownItem};
 use outputs::OutputFormat;
+use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -177,6 +178,14 @@ struct Whole<'a> {
     /// With the items in flight, and those that were stored there.
     items: ItemTable<'a>,
     log: Option<EventLog>,
+    stored: StoredRequests,
+}
+
+/// What other processes have stored for the next runner.
+#[derive(Default)]
+struct StoredRequests {
+    decisions: usize,
+    events: usize,
 }
 
 impl<'a> Whole<'a> {
@@ -207,7 +216,9 @@ impl<'a> Whole<'a> {
         let line = RunLine::of(history.header(), folder, find::short_name(folder)?, gist);
         let waits = graph.steps.iter().any(|step| step.awaits.is_some() || !step.emits.is_empty());
         let log = if waits { Some(history.event_log(None)?.0) } else { None };
-        Ok(Whole { line, figures, ended, items, log })
+        // An active run is about to take them.
+        let stored = if held { StoredRequests::default() } else { StoredRequests::of(folder) };
+        Ok(Whole { line, figures, ended, items, log, stored })
     }
 
     fn report(&self) -> Report<'_> {
@@ -225,6 +236,10 @@ impl<'a> Whole<'a> {
         told["spent"] = history.spent()?.json();
         if let Some(log) = &self.log {
             told["events"] = events::json(log);
+        }
+        let StoredRequests { decisions, events } = self.stored;
+        if decisions + events > 0 {
+            told["stored"] = json!({"decisions": decisions, "events": events});
         }
         told["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
         Ok(told)
@@ -272,10 +287,38 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
         true => Vec::new(),
         false => gates::lines(&history.gates()?.waiting, graph, name, unix_millis()),
     };
+    let inner = inner_gates(history, name)?.into_iter().map(|gate| {
+        let (title, asks) = (visible(&gate.title), gate.asks());
+        format!("{:<10} at the gate of {title}{asks}: {}\n", "waits", gate.command)
+    });
+    let inner: String = inner.collect();
+    let stored = all.stored.text();
     let events = all.log.as_ref().map(|log| events::lines(log, graph, name)).unwrap_or_default();
-    let about = about(&all.line) + &spent + &waits.concat() + &events + &unavailable;
+    let about = about(&all.line) + &spent + &waits.concat() + &inner + &events + &stored + &unavailable;
     terminal.data(&format!("{about}\n{}\n{}", all.report().table(width), all.items.draw(width)));
     Ok(())
+}
+
+impl StoredRequests {
+    fn of(home: &Path) -> StoredRequests {
+        let all = Inbox::of(home).stored();
+        let decides = |request: &&InboxRequest| matches!(request, InboxRequest::Decide(_));
+        let decisions = all.iter().filter(decides).count();
+        StoredRequests { decisions, events: all.len() - decisions }
+    }
+
+    /// A line; empty without any.
+    fn text(&self) -> String {
+        let some = |number: usize, what: &str| (number > 0).then(|| words::count(number, what));
+        let decisions = some(self.decisions, "decision").into_iter();
+        let all: Vec<String> = decisions.chain(some(self.events, "event")).collect();
+        match all.is_empty() {
+            true => String::new(),
+            false => {
+                format!("{:<10} {}: the run takes them when it is resumed\n", "stored", all.join(" and "))
+            }
+        }
+    }
 }
 
 /// The first lines: the run's name and progress.

@@ -30,6 +30,9 @@ impl Item {
                     StepState::Ready(attempts) | StepState::Backoff { attempts, .. } => {
                         Ahead::Next(attempts.number + 1)
                     }
+                    StepState::Running { attempts, waits: Some(_), stop: None, .. } => {
+                        Ahead::WaitsInside(attempts.number)
+                    }
                     StepState::Running { attempts, .. } => Ahead::Again(attempts.number),
                     // A round follows the pause of its loop.
                     StepState::Ended(_) if self.rounds.begins_again(graph, path.step) => Ahead::Begin,

@@ -95,7 +95,7 @@ impl Item {
             AttemptEvent::Started => {
                 if let StepState::Ready(attempts) = self.state(step) {
                     let attempts = attempts.clone().began(at);
-                    self.set(step, StepState::Running { attempts, started: at, stop: None });
+                    self.set(step, StepState::Running { attempts, started: at, stop: None, waits: None });
                 }
                 self.note_start(graph, step.step, at);
                 let compensates = graph.step(step.step).kind == Kind::Compensation;
@@ -105,22 +105,31 @@ impl Item {
                 }
             }
             AttemptEvent::Stopped(why) => {
-                if let StepState::Running { attempts, started, .. } = self.state(step) {
-                    let (attempts, started) = (attempts.clone(), *started);
-                    self.set(step, StepState::Running { attempts, started, stop: Some(*why) });
+                if let StepState::Running { attempts, started, waits, .. } = self.state(step) {
+                    let (attempts, started, waits) = (attempts.clone(), *started, *waits);
+                    self.set(step, StepState::Running { attempts, started, stop: Some(*why), waits });
                 }
             }
             AttemptEvent::Repeated => {
                 if !self.effects.uncompensated.contains_key(&(step, self.visit_of(step.step))) {
                     self.register(graph, step);
                 }
-                // It has its full time again.
-                if let StepState::Running { attempts, stop, .. } = self.state(step) {
-                    let (attempts, stop) = (Attempts { repeated: true, ..attempts.clone() }, *stop);
-                    self.set(step, StepState::Running { attempts, started: at, stop });
+                // It has its full time again. What it runs still waits until it says otherwise.
+                if let StepState::Running { attempts, stop, waits, .. } = self.state(step) {
+                    let (attempts, stop) = (attempts.clone(), *stop);
+                    let waited = waits.map_or(0, |since| at.saturating_sub(since));
+                    let since = attempts.since.map(|since| since.saturating_add(waited));
+                    let waits = waits.map(|_| at);
+                    let attempts = Attempts { repeated: true, waited: 0, since, ..attempts };
+                    self.set(step, StepState::Running { attempts, started: at, stop, waits });
                 }
             }
-            AttemptEvent::Finished(result) => self.finished(graph, step, result, at),
+            AttemptEvent::Waits => self.wait_inside(graph, step, true, at),
+            AttemptEvent::Continues => self.wait_inside(graph, step, false, at),
+            AttemptEvent::Finished(result) => {
+                self.wait_inside(graph, step, false, at);
+                self.finished(graph, step, result, at);
+            }
             AttemptEvent::RetryScheduled { due } => {
                 if let StepState::Answered { attempts, started, finished, result, .. } = self.state(step) {
                     let last = LastAnswer { started: *started, finished: *finished, result: result.clone() };
@@ -163,7 +172,7 @@ impl Item {
             Ok(reply) => reply.tokens_used,
             Err(failure) => failure.tokens_used,
         };
-        if let StepState::Running { attempts, started, stop } = self.state(step) {
+        if let StepState::Running { attempts, started, stop, .. } = self.state(step) {
             let attempts = attempts.clone().spent(tokens);
             let (started, stop, result) = (*started, *stop, result.clone());
             self.set(step, StepState::Answered { attempts, started, finished: at, stop, result });

@@ -93,6 +93,13 @@ impl Item {
             };
             match &state.outcome {
                 None => {
+                    // The document has been corrected since: it waits for another event.
+                    if let Ok(subject) = self.subject(awaits, bounds)
+                        && subject != state.subject
+                    {
+                        let since = state.since;
+                        return Some(StepEvent::AwaitBegan { step, subject, since }.of(self.id, now));
+                    }
                     let event = self.find(graph, &bounds.arrivals, step)?;
                     let at = bounds.clock.saturating_add(now);
                     Some(StepEvent::EventTaken { step, event, at }.of(self.id, now))
@@ -194,9 +201,11 @@ impl Item {
         open && matches!(self.state(step), StepState::Awaiting)
     }
 
-    /// Whether a step is about to wait for an event.
-    pub(super) fn begins_await(&self, step: StepId) -> bool {
-        !self.awaits.waits.contains_key(&step) && matches!(self.state(step), StepState::Awaiting)
+    /// Whether a step is about to wait for an event with this subject; perhaps for another one than so far.
+    pub(super) fn begins_await(&self, step: StepId, subject: &str) -> bool {
+        let other = |state: &AwaitState| state.outcome.is_none() && *state.subject != *subject;
+        let open = self.awaits.waits.get(&step).is_none_or(other);
+        open && matches!(self.state(step), StepState::Awaiting)
     }
 
     /// Whether a step can take this event.
@@ -250,8 +259,9 @@ impl Item {
         at: Millis,
     ) {
         let state = AwaitState { subject: subject.clone(), since, seen: Cell::new(0), outcome: None };
-        self.awaits.waits.insert(step, state);
-        self.stand_still(clocks_of(graph, step), at);
+        if self.awaits.waits.insert(step, state).is_none() {
+            self.stand_still(clocks_of(graph, step), at);
+        }
     }
 
     /// Makes an event known that a step takes next.

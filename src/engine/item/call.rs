@@ -14,9 +14,10 @@ use std::sync::Arc;
 impl Item {
     /// The attempt that has just started.
     pub fn call(&self, graph: &Graph, path: StepPath) -> Option<Call> {
-        let StepState::Running { attempts, started, .. } = self.state(path) else { return None };
+        let StepState::Running { attempts, started, waits, .. } = self.state(path) else { return None };
         let step = graph.step(path.step);
         let deadline = self.attempt_deadline(graph, path.step, attempts, *started);
+        let deadline = deadline.filter(|_| waits.is_none());
         Some(Call {
             item: self.id,
             key: self.key.clone(),
@@ -51,13 +52,16 @@ impl Item {
         attempts: &Attempts,
         started: Millis,
     ) -> Option<Millis> {
-        let timeout = graph.step(id).timeout.map(|timeout| started.saturating_add(millis(timeout)));
+        let began = started.saturating_add(attempts.waited);
+        let timeout = graph.step(id).timeout.map(|timeout| began.saturating_add(millis(timeout)));
         [timeout, self.step_deadline(graph, id, attempts)].into_iter().flatten().min()
     }
 
     /// Whether a running attempt is to be stopped now.
     pub fn is_attempt_overdue(&self, graph: &Graph, path: StepPath, now: Millis) -> bool {
-        let StepState::Running { attempts, started, .. } = self.state(path) else { return false };
+        let StepState::Running { attempts, started, waits: None, .. } = self.state(path) else {
+            return false;
+        };
         self.attempt_deadline(graph, path.step, attempts, *started).is_some_and(|due| due <= now)
     }
 

@@ -68,7 +68,7 @@ impl Item {
                     | StepState::Spread { open: 0 }
             ),
             StepEvent::ElementsEnded(step) => matches!(self.state(*step), StepState::Spread { open: 0 }),
-            StepEvent::AwaitBegan { step, .. } => self.begins_await(*step),
+            StepEvent::AwaitBegan { step, subject, .. } => self.begins_await(*step, subject),
             StepEvent::EventTaken { step, .. } | StepEvent::AwaitExpired(step) => self.waits_for_event(*step),
         }
     }
@@ -80,6 +80,8 @@ impl Item {
             AttemptEvent::Stopped(_) | AttemptEvent::Repeated | AttemptEvent::Finished(_) => {
                 self.is_running(step, attempt)
             }
+            AttemptEvent::Waits => self.is_running(step, attempt) && !self.waits_inside(step),
+            AttemptEvent::Continues => self.is_running(step, attempt) && self.waits_inside(step),
             AttemptEvent::RetryScheduled { .. } => {
                 matches!(self.state(step), StepState::Answered { attempts, .. }
                     if attempts.number.checked_add(1) == Some(attempt))

@@ -127,6 +127,11 @@ impl Item {
         self.gates.reached.iter().filter(waits).map(|(gate, reached)| (*gate, reached.since))
     }
 
+    /// Whether it waits at a gate, or in a document that a step runs.
+    pub fn waits_for_people(&self) -> bool {
+        self.waiting().next().is_some() || !self.steps.inside().is_empty()
+    }
+
     /// Whether only people can move it on.
     pub fn rests(&self) -> bool {
         self.steps.rests() && !self.rounds.pauses()
@@ -239,6 +244,33 @@ impl Item {
             reached.outcome = Some(outcome);
             self.move_on(clocks(graph, gate), at);
         }
+    }
+
+    /// A running attempt waits for people or events within the document that it runs, or does no longer. Neither its
+    /// time nor the deadlines around its step count meanwhile.
+    pub(super) fn wait_inside(&mut self, graph: &Graph, path: StepPath, waits: bool, at: Millis) {
+        let StepState::Running { attempts, started, stop, waits: since } = self.state(path) else { return };
+        let (mut attempts, started, stop, since) = (attempts.clone(), *started, *stop, *since);
+        let clocks = clocks_of(graph, path.step);
+        match (waits, since) {
+            (true, None) => {
+                self.set(path, StepState::Running { attempts, started, stop, waits: Some(at) });
+                self.stand_still(clocks, at);
+            }
+            (false, Some(since)) => {
+                let waited = at.saturating_sub(since);
+                attempts.waited = attempts.waited.saturating_add(waited);
+                attempts.since = attempts.since.map(|since| since.saturating_add(waited));
+                self.set(path, StepState::Running { attempts, started, stop, waits: None });
+                self.move_on(clocks, at);
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    /// Whether a running attempt waits for people or events within the document that it runs.
+    pub fn waits_inside(&self, path: StepPath) -> bool {
+        matches!(self.state(path), StepState::Running { waits: Some(_), .. })
     }
 
     /// Paused deadlines count again.

@@ -41,6 +41,8 @@ pub(super) enum StepState {
         attempts: Attempts,
         started: Millis,
         stop: Option<StopReason>,
+        /// Since when it waits for people or events, within the document that it runs.
+        waits: Option<Millis>,
     },
     /// The attempt has ended; the next event is not decided yet.
     Answered {
@@ -118,18 +120,26 @@ impl StepState {
     /// Whether it moves on without a person, an event, or a step before it.
     fn is_active(&self) -> bool {
         match self {
+            StepState::Running { waits: Some(_), stop: None, .. } => false,
             StepState::Deciding
             | StepState::Ready(_)
             | StepState::Running { .. }
             | StepState::Answered { .. }
             | StepState::Backoff { .. }
-            | StepState::Spread { .. } => true,
-            StepState::Idle
+            | StepState::Spread { open: 0 } => true,
+            // Its elements may be.
+            StepState::Spread { .. }
+            | StepState::Idle
             | StepState::Waiting { .. }
             | StepState::Gated(_)
             | StepState::Awaiting
             | StepState::Ended(_) => false,
         }
+    }
+
+    /// Whether its attempt waits for people or events.
+    fn is_waiting_inside(&self) -> bool {
+        matches!(self, StepState::Running { waits: Some(_), .. })
     }
 
     fn is_gated(&self) -> bool {
@@ -176,12 +186,14 @@ pub(super) struct Steps {
     numbers: BTreeMap<StepPath, u32>,
     /// Steps that have begun to wait and have not ended.
     open: u32,
-    /// Those of them that move on by themselves.
+    /// Executions that move on by themselves.
     active: u32,
     /// Steps that wait at a gate.
     gated: BTreeSet<StepPath>,
     /// Steps that wait for an event.
     awaiting: BTreeSet<StepPath>,
+    /// Executions whose attempts wait for people or events, within the documents that they run.
+    inside: BTreeSet<StepPath>,
     /// Executions whose answer is to be processed, in the order of their answers.
     answered: Queue,
     /// Steps whose conditions are to be decided, first come first.
@@ -238,6 +250,7 @@ impl Steps {
         keep(&mut self.unstopped, path, before.is_unstopped(), now.is_unstopped());
         keep(&mut self.gated, path, before.is_gated(), now.is_gated());
         keep(&mut self.awaiting, path, before.is_awaiting(), now.is_awaiting());
+        keep(&mut self.inside, path, before.is_waiting_inside(), now.is_waiting_inside());
         let (was_active, is_active) = (before.is_active(), now.is_active());
         match now {
             StepState::Ready(_) => self.moves.ready.extend((!before.is_ready()).then_some(path)),
@@ -245,8 +258,8 @@ impl Steps {
             _ => self.moves.withdrawn.extend(before.is_ready().then_some(path)),
         }
         let (was_open, is_open) = (before.is_open(), now.is_open());
+        self.active = (self.active + u32::from(is_active)).saturating_sub(u32::from(was_active));
         if path.element.is_none() {
-            self.active = (self.active + u32::from(is_active)).saturating_sub(u32::from(was_active));
             self.open = (self.open + u32::from(is_open)).saturating_sub(u32::from(was_open));
         } else if was_open
             && !is_open
@@ -282,8 +295,10 @@ impl Steps {
     /// Removes the elements of a step.
     pub fn forget_elements(&mut self, id: StepId) {
         for (state, element) in self.elements.remove(&id).into_iter().flatten().zip(0..) {
+            self.active = self.active.saturating_sub(u32::from(state.is_active()));
             if state.is_open() {
                 let path = StepPath::element(id, element);
+                self.inside.remove(&path);
                 self.pending.remove(&path);
                 self.running.remove(&path);
                 self.unstopped.remove(&path);
@@ -317,9 +332,15 @@ impl Steps {
         &self.awaiting
     }
 
+    /// Executions whose attempts wait within the documents that they run.
+    pub fn inside(&self) -> &BTreeSet<StepPath> {
+        &self.inside
+    }
+
     /// Whether nothing moves on before a person has decided at a gate, or an event has come.
     pub fn rests(&self) -> bool {
-        self.active == 0 && !(self.gated.is_empty() && self.awaiting.is_empty())
+        let waits = [&self.gated, &self.awaiting, &self.inside];
+        self.active == 0 && waits.iter().any(|waits| !waits.is_empty())
     }
 
     pub fn deciding(&self) -> &[StepPath] {
@@ -359,7 +380,8 @@ impl Steps {
     pub fn recount(&self) {
         let is_open = |states: &[StepState]| states.iter().filter(|state| state.is_open()).count() as u32;
         assert_eq!(self.open, is_open(&self.states), "{self:#?}");
-        let active = self.states.iter().filter(|state| state.is_active()).count();
+        let states = self.states.iter().chain(self.elements.values().flatten());
+        let active = states.filter(|state| state.is_active()).count();
         assert_eq!(self.active as usize, active, "{self:#?}");
         for (id, states) in &self.elements {
             if let StepState::Spread { open } = self.states[id.index()] {
@@ -381,6 +403,7 @@ impl Steps {
         tracks(&Vec::from_iter(self.unstopped.iter().copied()), StepState::is_unstopped);
         tracks(&Vec::from_iter(self.gated.iter().copied()), StepState::is_gated);
         tracks(&Vec::from_iter(self.awaiting.iter().copied()), StepState::is_awaiting);
+        tracks(&Vec::from_iter(self.inside.iter().copied()), StepState::is_waiting_inside);
         for path in all {
             if let StepState::Running { attempts, .. } = self.state(path) {
                 assert_eq!(self.numbers.get(&path), Some(&attempts.number), "{path:?} of {self:#?}");
@@ -415,8 +438,10 @@ pub(super) struct Attempts {
     pub number: u32,
     /// Attempts begun in this execution.
     pub tries: u32,
-    /// When the first began.
+    /// When the first began, without the time that they waited for people or events.
     pub since: Option<Millis>,
+    /// How long the last one waited for them.
+    pub waited: Millis,
     /// The last attempt was made before, by a runner that has exited.
     pub repeated: bool,
     pub tokens: Option<u64>,
@@ -438,6 +463,7 @@ impl Attempts {
             tries: self.tries + 1,
             last: None,
             since: self.since.or(Some(at)),
+            waited: 0,
             repeated: false,
             ..self
         }

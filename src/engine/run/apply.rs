@@ -41,13 +41,19 @@ impl Run {
                 self.apply_to(*item, event);
             }
             EventKind::Attempt(item, step, attempt, change) => {
+                let waits = self.items.get(item).is_some_and(|known| known.waits_inside(*step));
                 match change {
                     AttemptEvent::Started => {
                         self.take_start(*step);
                         self.line.started(*item, *step, event.at);
                     }
+                    // What waits for people or events takes no place.
+                    AttemptEvent::Waits => self.line.finished(*step),
+                    AttemptEvent::Continues => self.line.returned(*step),
                     AttemptEvent::Finished(result) => {
-                        self.line.finished(*step);
+                        if !waits {
+                            self.line.finished(*step);
+                        }
                         spend(&mut self.bounds.spent, event);
                         if let Err(failure) = result {
                             self.take_failure(*step, failure);

@@ -238,6 +238,12 @@ impl Run {
             EngineInput::Finished { item, step, attempt, result } => known(&item)
                 .filter(|known| known.is_running(step, attempt))
                 .map(|_| AttemptEvent::Finished(result).of(item, step, attempt, at)),
+            EngineInput::Waits { item, step, attempt, waits } => known(&item)
+                .filter(|known| known.is_running(step, attempt) && known.waits_inside(step) != waits)
+                .map(|_| match waits {
+                    true => AttemptEvent::Waits.of(item, step, attempt, at),
+                    false => AttemptEvent::Continues.of(item, step, attempt, at),
+                }),
             EngineInput::NoMoreItems => {
                 let waits = !self.once.exhausted && self.graph.has_run_steps();
                 waits.then_some(RunEvent::ItemsExhausted.at(at))
@@ -413,7 +419,11 @@ impl Run {
                         let timer = Timer::Retry { item, step, attempt };
                         out.effects.push(Effect::Timer { due: *due, timer });
                     }
-                    AttemptEvent::Finished(_) | AttemptEvent::Repeated | AttemptEvent::RetryDue => {}
+                    AttemptEvent::Finished(_)
+                    | AttemptEvent::Repeated
+                    | AttemptEvent::RetryDue
+                    | AttemptEvent::Waits
+                    | AttemptEvent::Continues => {}
                 }
             }
             EventKind::Item(item, ItemEvent::GateReached { gate, .. }) => {

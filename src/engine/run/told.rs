@@ -9,7 +9,7 @@ use crate::event::{
     Arrival, Decision, DrainReason, GateId, ItemError, ItemId, Settlement, StepPath, StopReason, TypePattern,
     UnixMillis,
 };
-use crate::graph::{StateId, StepId, ValueId};
+use crate::graph::{Graph, StateId, StepId, ValueId};
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Run {
     }
 
     /// A value of a settled item, if it is one that the graph gathers.
-    pub fn made_by(&self, item: ItemId, value: ValueId) -> Option<&Arc<Value>> {
+    pub fn made_by(&self, item: ItemId, value: ValueId) -> Option<Arc<Value>> {
         self.once.made(item, value)
     }
 
@@ -78,12 +78,12 @@ impl Run {
 
     /// How many items wait for a person and for nothing else, but perhaps for an event.
     pub fn waiting_items(&self) -> u64 {
-        self.resting_items(|item| item.waiting().next().is_some())
+        self.resting_items(Item::waits_for_people)
     }
 
     /// How many items wait for an event and for nothing else.
     pub fn awaiting_items(&self) -> u64 {
-        self.resting_items(|item| item.waiting().next().is_none())
+        self.resting_items(|item| !item.waits_for_people())
     }
 
     fn resting_items(&self, which: impl Fn(&Item) -> bool) -> u64 {
@@ -176,6 +176,10 @@ impl Run {
     /// The round of a step in the loops around it, as its rows have it.
     pub fn round(&self, item: ItemId, step: StepId) -> Option<Value> {
         self.items.get(&item)?.round_of(&self.graph, step)
+    }
+
+    pub fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// The key of an item in flight.

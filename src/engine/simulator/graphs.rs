@@ -233,8 +233,7 @@ fn states(seed: u64, graph: &mut Graph) {
 
 /// Lets some steps run once after all items, where no item decides over them.
 fn once(seed: u64, graph: &mut Graph) {
-    let mut once: Vec<bool> =
-        (0..graph.steps.len()).map(|id| roll(seed, &[32, id as u64], 12) == 0).collect();
+    let mut once: Vec<bool> = (0..graph.steps.len()).map(|id| roll(seed, &[32, id as u64], 9) == 0).collect();
     for id in graph.compensations() {
         once[id.index()] = false;
     }

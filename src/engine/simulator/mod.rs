@@ -7,7 +7,7 @@ mod loops;
 use super::{Effect, EngineInput, Out, Run, Timer};
 use crate::event::{
     Answer, Arrival, AttemptEvent, Cause, Decision, Event, EventKind, Failure, GateId, ItemEvent, ItemId,
-    Millis, Outcome, Reply, RunEvent, StepPath, StopReason, Values,
+    Millis, Outcome, Reply, RunEvent, StepPath, StopReason, TypePattern, Values,
 };
 use crate::graph::{Graph, Kind, ValueId};
 use crate::value::Value;
@@ -35,6 +35,14 @@ fn cost(cents: u64) -> Vec<(Arc<str>, Value)> {
     number.into_iter().filter(|_| cents > 5).map(|cost| (Arc::from("cost_usd"), cost)).collect()
 }
 
+/// The channels of this world, with the types of events that each takes.
+pub fn sinks(seed: u64) -> Vec<(Arc<str>, Vec<TypePattern>)> {
+    let kinds = graphs::KINDS.map(|kind| TypePattern(kind.to_owned()));
+    let all = [("one", vec![kinds[0].clone()]), ("all", vec![TypePattern("e.*".to_owned())])];
+    let some = all.into_iter().take(1 + roll(seed, &[86], 2) as usize);
+    some.map(|(name, types)| (name.into(), types)).collect()
+}
+
 /// Whether agents of this world may become unavailable.
 pub fn loses_agents(seed: u64) -> bool {
     roll(seed, &[15], 4) == 0
@@ -51,6 +59,15 @@ enum Coming {
     },
     Timer(Timer),
     Stop,
+    /// What an attempt runs waits for people or events, or does no longer.
+    Rest {
+        item: ItemId,
+        step: StepPath,
+        attempt: u32,
+        waits: bool,
+    },
+    /// A channel answers for an event, by the hash of both.
+    Published(u64),
     /// An event comes from outside, the `number`th of its type for the item.
     Signal {
         item: u64,
@@ -84,6 +101,8 @@ pub struct World {
     pub calls: BTreeMap<(ItemId, StepPath, u32), Values>,
     /// After how many events of a life something came from outside: a runner that dies has kept all up to one of these.
     pub kept: Vec<usize>,
+    /// What was published to channels in this life.
+    pub sent: BTreeMap<u64, (Arc<str>, String)>,
     offered: u64,
     items: u64,
 }
@@ -118,9 +137,14 @@ impl World {
             asked: BTreeMap::new(),
             calls: BTreeMap::new(),
             kept: Vec::new(),
+            sent: BTreeMap::new(),
             offered: 0,
             items,
         }
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The same world after the runner died: agents work on, the runner's timers are gone.
@@ -184,7 +208,8 @@ impl World {
             }
             events.append(&mut out.events);
             self.kept.push(events.len());
-            if run.is_idle() && !(self.offered < self.items && run.wants_item()) {
+            let publishes = || self.coming.iter().any(|(_, coming)| matches!(coming, Coming::Published(_)));
+            if run.is_idle() && !(self.offered < self.items && run.wants_item()) && !publishes() {
                 return events;
             }
             let Some((due, coming)) = self.coming.pop_first() else {
@@ -213,8 +238,12 @@ impl World {
             Effect::Timer { due, timer } => {
                 self.coming.insert((due.max(self.now), Coming::Timer(timer)));
             }
-            // These worlds have no channels for events.
-            Effect::Publish { .. } => {}
+            Effect::Publish { channel, event } => {
+                let hash = blake3::hash(format!("{channel} {}", event.id).as_bytes());
+                let hash = u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap());
+                self.sent.insert(hash, (channel, event.id.clone()));
+                self.coming.insert((self.now + roll(self.seed, &[84, hash], 30), Coming::Published(hash)));
+            }
             Effect::Ask(ask) => {
                 let dice = |what, below| roll(self.seed, &[81, what, ask.item.0, ask.gate.0.into()], below);
                 let timed = self.graph.gate(ask.gate).is_some_and(|gate| gate.within.is_some());
@@ -238,7 +267,20 @@ impl World {
                 let answer =
                     Coming::Answer { item: call.item, step: call.step, attempt: call.attempt, started };
                 if let Some(takes) = self.takes(id) {
-                    self.coming.insert((started + takes, answer));
+                    let (item, step, attempt) = id;
+                    let dice = |what, below| roll(self.seed, &[17, what, item.0, number(step)], below);
+                    let mut due = started + takes;
+                    if self.graph.step(step.step).kind == Kind::Forward && dice(0, 10) == 0 {
+                        let rests = [(1 + dice(1, 10), true), (11 + dice(2, 40), false)];
+                        due += rests[1].0;
+                        // What is over by now is not reported again.
+                        let open = started + rests[1].0 > self.now;
+                        for (after, waits) in rests.into_iter().filter(|_| open) {
+                            let rest = Coming::Rest { item, step, attempt, waits };
+                            self.coming.insert(((started + after).max(self.now), rest));
+                        }
+                    }
+                    self.coming.insert((due, answer));
                 }
             }
             Effect::Stop { item, step, attempt } => {
@@ -274,6 +316,14 @@ impl World {
                 let id = format!("{subject}/{kind}/{}", number - number.min(dice(1, 4) / 3));
                 let arrival = Arrival { id, kind, subject, source: None, data: Arc::new(data), at: self.now };
                 vec![EngineInput::Receive(Arc::new(arrival))]
+            }
+            Coming::Rest { item, step, attempt, waits } => {
+                vec![EngineInput::Waits { item, step, attempt, waits }]
+            }
+            Coming::Published(hash) => {
+                let Some((channel, id)) = self.sent.get(&hash).cloned() else { return Vec::new() };
+                let failed = (roll(self.seed, &[85, hash], 5) == 0).then(|| "busy".to_owned());
+                vec![EngineInput::Published { channel, id, failed }]
             }
             Coming::Stop => {
                 let why = [StopReason::Interrupted, StopReason::Cancelled, StopReason::RunDeadline];

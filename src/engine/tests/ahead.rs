@@ -23,7 +23,7 @@ fn nothing_begins_that_was_not_said_to_be_ahead() {
         let (graph, policy, _, events, _) = simulate(seed);
         for cut in 0..events.len() {
             let (seen, rest) = events.split_at(cut);
-            let run = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
+            let run = folded(seed, &graph, &policy, seen);
             let mut ahead: BTreeMap<ItemId, BTreeSet<StepId>> = BTreeMap::new();
             let mut to_undo = BTreeSet::new();
             for (item, _, path, what) in run.ahead() {

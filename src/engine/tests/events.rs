@@ -403,3 +403,38 @@ fn no_step_starts_before_its_event() {
     }
     assert!(took > 100 && expired > 100 && own > 10, "{took}, {expired}, {own}");
 }
+
+/// In random worlds: whatever a step publishes is answered for by each of its channels, also if the runner died before.
+#[test]
+fn what_is_published_is_answered_for_wherever_the_runner_dies() {
+    let (mut published, mut again) = (0, 0);
+    for seed in seeds(600) {
+        let (graph, policy, world, events, _) = simulate(seed);
+        let answered = |events: &[Event]| -> BTreeSet<(Arc<str>, String)> {
+            let one = |event: &Event| match &event.kind {
+                EventKind::Run(
+                    RunEvent::Published { channel, id } | RunEvent::NotPublished { channel, id, .. },
+                ) => Some((channel.clone(), id.clone())),
+                _ => None,
+            };
+            events.iter().filter_map(one).collect()
+        };
+        let sent: BTreeSet<(Arc<str>, String)> = world.sent.values().cloned().collect();
+        assert_eq!(answered(&events), sent, "seed {seed}");
+        published += sent.len();
+        if sent.is_empty() {
+            continue;
+        }
+        let cut = roll(seed, &[87], events.len() as u64 + 1) as usize;
+        let seen = &events[..cut];
+        let mut run = folded(seed, &graph, &policy, seen);
+        let mut world = world.after_crash(seen);
+        let mut out = Out::default();
+        run.resume(&[], world.now, &mut out);
+        let lived = world.live(&mut run, &mut out);
+        let sent: BTreeSet<(Arc<str>, String)> = world.sent.values().cloned().collect();
+        assert_eq!(answered(&lived), sent, "seed {seed}: cut after {cut} events");
+        again += usize::from(!sent.is_empty());
+    }
+    assert!(published > 100 && again > 20, "{published} published, {again} cuts");
+}

@@ -84,6 +84,63 @@ fn what_it_did_is_compensated_in_reverse_order_and_no_handler_is_called() {
 }
 
 /// Wherever the runner dies, the next one continues with the compensation that is due, and all is compensated once.
+/// In random worlds, too: a revoked item ends once more, without success, wherever its runner dies meanwhile.
+#[test]
+fn items_of_random_worlds_are_revoked_and_can_be_cut_anywhere() {
+    let (mut revoked, mut cuts, mut undone) = (0, 0, 0);
+    for seed in seeds(600) {
+        let (graph, policy, world, first, run) = simulate(seed);
+        let succeeded = first.iter().find_map(|event| match &event.kind {
+            EventKind::Item(item, ItemEvent::Settled { end, .. }) if end.state == ItemState::Succeeded => {
+                Some(*item)
+            }
+            _ => None,
+        });
+        let Some(item) = succeeded.filter(|_| !graph.has_run_steps() && run.stopped().is_none()) else {
+            continue;
+        };
+        let go_on = |seen: &[Event], begins: bool| {
+            let mut retries = Retries::default();
+            seen.iter().for_each(|event| retries.see(event));
+            if begins {
+                retries.revoke(item);
+            }
+            let mut run = Run::new(graph.clone(), policy.clone());
+            run.set_sinks(sinks(seed));
+            for event in seen {
+                run.recall_past(event, &mut retries).unwrap();
+            }
+            let mut world = world.after_crash(seen);
+            let mut out = Out::default();
+            match begins {
+                true => run.revoke(item, world.now, &mut out),
+                false => run.resume(&[], world.now, &mut out),
+            }
+            (world.live(&mut run, &mut out), run)
+        };
+        let (second, after) = go_on(&first, true);
+        let ends: Vec<ItemState> = second
+            .iter()
+            .filter_map(|event| match &event.kind {
+                EventKind::Item(other, ItemEvent::Settled { end, .. }) if *other == item => Some(end.state),
+                _ => None,
+            })
+            .collect();
+        assert!(after.is_idle() && ends.len() == 1, "seed {seed}: {ends:?}");
+        assert_ne!(ends[0], ItemState::Succeeded, "seed {seed}");
+        revoked += 1;
+        undone += u32::from(ends[0] == ItemState::Compensated);
+        let all = [first.as_slice(), &second].concat();
+        for cut in first.len() + 1..=all.len() {
+            let (seen, rest) = all.split_at(cut);
+            let (lived, _) = go_on(seen, false);
+            worlds::same(seed, &lived, rest, &format!("cut {} events after", cut - first.len()));
+            cuts += 1;
+        }
+    }
+    assert!(revoked > 50 && undone > 10 && cuts > 100, "{revoked} revoked, {undone} undone, {cuts} cuts");
+}
+
 #[test]
 fn it_continues_after_every_event() {
     let mut whole = taken_up(&succeeded(), 50);

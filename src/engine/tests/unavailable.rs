@@ -216,7 +216,7 @@ fn a_resumed_run_tries_its_agents_again() {
     for seed in seeds(1500).filter(|seed| loses_agents(*seed)) {
         let (graph, policy, _, events, _) = simulate(seed);
         let go_on = |seen: &[Event], restores: bool| {
-            let mut run = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
+            let mut run = folded(seed, &graph, &policy, seen);
             let mut world = World::new(seed, graph.clone()).after_crash(seen);
             let mut out = Out::default();
             if restores {

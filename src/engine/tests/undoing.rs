@@ -243,7 +243,7 @@ fn a_run_that_is_cut_anywhere_accounts_for_all_it_did() {
         let (graph, policy, _, events, _) = simulate(seed);
         for cut in 0..=events.len() {
             let seen = &events[..cut];
-            let mut run = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
+            let mut run = folded(seed, &graph, &policy, seen);
             let mut world = World::new(seed, graph.clone()).after_crash(seen);
             let mut out = Out::default();
             run.resume(&[], world.now, &mut out);
@@ -270,7 +270,7 @@ fn a_given_up_run_is_undone_too_and_so_is_one_that_was_retried() {
         if seen.iter().any(|event| matches!(&event.kind, EventKind::Run(RunEvent::Stopped(_)))) {
             continue;
         }
-        let mut run = Run::fold(graph.clone(), policy.clone(), seen).unwrap();
+        let mut run = folded(seed, &graph, &policy, seen);
         let mut world = World::new(seed, graph.clone()).after_crash(seen);
         let mut out = Out::default();
         run.cancel(world.now, &mut out);

@@ -179,6 +179,8 @@ fn every_kind() -> Vec<Record> {
         ItemEvent::RoundBegan { repeat: RepeatId(0), round: 2 }.of(item, at),
         ItemEvent::RoundScheduled { repeat: RepeatId(0), due: at + 5000 }.of(item, at),
         ItemEvent::RepeatEnded(RepeatId(0)).of(item, at),
+        AttemptEvent::Waits.of(item, path, attempt, at),
+        AttemptEvent::Continues.of(item, path, attempt, at),
     ]));
     all
 }
@@ -317,4 +319,6 @@ const LINES: &str = r##"{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"elem
 {"event":{"at":1234,"kind":{"item":[3,{"round_began":{"repeat":0,"round":2}}]}}}
 {"event":{"at":1234,"kind":{"item":[3,{"round_scheduled":{"repeat":0,"due":6234}}]}}}
 {"event":{"at":1234,"kind":{"item":[3,{"repeat_ended":0}]}}}
+{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"element":2},2,"waits"]}}}
+{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"element":2},2,"continues"]}}}
 "##;

@@ -1,0 +1,243 @@
+//! Gates inside documents that steps run: the outer run waits, survives kills, is shown, and continues.
+
+use crate::place::{Place, says};
+use crate::program::told;
+use serde_json::Value;
+
+const ORDERS: &str = "\
+---
+items: orders.jsonl
+jobs: 1
+---
+
+# Orders
+
+## Review [document:: review.md] [timeout:: 1s]
+amount::Integer → approved::Boolean
+
+## Ship [when:: approved]
+amount → sent::String
+
+```sh run
+echo \"ship $IN_AMOUNT\" >> work.log
+echo sent
+```
+";
+
+const REVIEW: &str = "\
+# Review
+
+## Look
+amount::Integer → looked::String
+
+```sh run
+echo \"look $IN_AMOUNT $ORDERFLOW_KEY\" >> work.log
+echo looked
+```
+
+## Check
+looked, amount → approved::Boolean
+
+> [!gate] Is {{ amount }} all right?
+
+```sh run
+echo check >> work.log
+echo true
+```
+";
+
+fn place() -> Place {
+    let place = Place::new(ORDERS);
+    place.write("review.md", REVIEW);
+    place.write("orders.jsonl", "{\"id\": \"a\", \"amount\": 3}\n{\"id\": \"b\", \"amount\": 40}\n");
+    place
+}
+
+/// The log without idempotency keys, sorted.
+fn log(place: &Place) -> Vec<String> {
+    let mut lines: Vec<String> = place
+        .read("work.log")
+        .lines()
+        .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_run_waits_for_people_inside_its_documents_and_continues() {
+    let place = place();
+    let ended = place.run("--quiet");
+    // With one job, the second item begins although the first one waits.
+    assert_eq!(ended.exit, Some(5), "{}{}", ended.out, ended.err);
+    assert_eq!(log(&place), ["look 3", "look 40"]);
+    let shown = place.orderflow("show last").out;
+    assert!(shown.contains("state      waiting\n"), "{shown}");
+    assert!(shown.contains("items      2 waiting for a person\n"), "{shown}");
+    let wants = "waits      at the gate of Review/Check (Is {{ amount }} all right?): orderflow approve ";
+    assert!(shown.contains(wants), "{shown}");
+    assert!(shown.contains("Review waits in its document"), "{shown}");
+    let item = place.orderflow("show last --item a").out;
+    assert!(item.contains("a: in flight; it waits in a document\n"), "{item}");
+    assert!(item.contains("gate of Check: waits since ") && item.contains(": Is 3 all right?\n"), "{item}");
+    let explained = place.orderflow("resume last --explain --format json");
+    let explained: Value = serde_json::from_str(&explained.out).unwrap();
+    assert_eq!(explained["wait"].as_array().unwrap().len(), 2, "{explained}");
+
+    // Resumed without a decision, it waits again, and nothing runs twice.
+    let told = place.orderflow("resume last --quiet");
+    assert_eq!(told.exit, Some(5), "{}{}", told.out, told.err);
+    assert_eq!(log(&place), ["look 3", "look 40"]);
+
+    says(
+        &place.orderflow("approve last Review/Check --item a --as ops"),
+        0,
+        "",
+        "approved Review/Check for a\n  a: Is 3 all right?\n",
+    );
+    let told = place.orderflow("approve last Review/Check --item a --as ops");
+    assert!(told.err.starts_with("Review/Check was already approved by ops for a, at "), "{}", told.err);
+    let told = place.orderflow("resume last");
+    assert_eq!(told.exit, Some(5), "{}{}", told.out, told.err);
+    assert!(told.err.contains("2 items: 1 succeeded, 1 waiting for a person\n"), "{}", told.err);
+    assert!(told.err.contains("waiting at the gate of Review/Check (Is 40 all right?): b\n"), "{}", told.err);
+    assert_eq!(log(&place), ["check", "look 3", "look 40", "ship 3"]);
+
+    let told = place.orderflow("reject last Review/Check --note late --resume");
+    assert_eq!(told.exit, Some(1), "{}{}", told.out, told.err);
+    assert!(told.err.contains("rejected Review/Check for b\n"), "{}", told.err);
+    assert!(told.err.contains("b: Review: Check: rejected by "), "{}", told.err);
+    // The trace has the rows of the documents, and fits them.
+    assert_eq!(place.orderflow("show last --write").exit, Some(0));
+    let told = place.orderflow("verify flow.md");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+}
+
+#[test]
+fn an_active_run_hears_a_decision_inside_a_document() {
+    let place = place();
+    let run = place.begin("--quiet --wait");
+    let waits = || {
+        let shown = place.orderflow("show last").out;
+        shown.matches("waits in its document").count() == 2
+    };
+    place.until("both items wait", waits);
+    let approved = place.orderflow("approve last Review/Check");
+    assert_eq!(approved.exit, Some(0), "{}", approved.err);
+    let said = "approved Review/Check for 2 items\n  a: Is 3 all right?\n  b: Is 40 all right?\n";
+    assert_eq!(approved.err, said);
+    let ended = told(run.wait_with_output().unwrap());
+    assert_eq!(ended.exit, Some(0), "{}{}", ended.out, ended.err);
+    assert_eq!(log(&place), ["check", "check", "look 3", "look 40", "ship 3", "ship 40"]);
+}
+
+#[test]
+fn a_run_that_is_killed_while_a_document_waits_loses_nothing() {
+    let place = place();
+    let mut run = place.begin("--quiet --wait");
+    place.until("both items wait", || {
+        place.orderflow("show last").out.matches("waits in its document").count() == 2
+    });
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let told = place.orderflow("approve last Review/Check --resume --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    assert_eq!(log(&place), ["check", "check", "look 3", "look 40", "ship 3", "ship 40"]);
+}
+
+/// A waiting document is cancelled with its run, and its time at the gate counts in no limit.
+#[test]
+fn a_document_that_waits_is_cancelled_with_its_run() {
+    let place = place();
+    assert_eq!(place.run("--quiet").exit, Some(5));
+    let told = place.orderflow("cancel last");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    let shown = place.orderflow("show last").out;
+    assert!(shown.contains("2 cancelled"), "{shown}");
+    assert_eq!(place.orderflow("resume last").exit, Some(1));
+}
+
+#[test]
+fn the_time_to_decide_passes_inside_a_document() {
+    let place = place();
+    place.write("review.md", &REVIEW.replace("[!gate]", "[!gate within 500ms]"));
+    let told = place.run("--wait --quiet");
+    assert_eq!(told.exit, Some(1), "{}{}", told.out, told.err);
+    assert_eq!(log(&place), ["look 3", "look 40"]);
+    assert!(told.err.contains("Check: no approval within 500ms"), "{}", told.err);
+}
+
+/// Documents within documents wait, too.
+#[test]
+fn a_document_within_a_document_waits() {
+    let place = place();
+    place.write(
+        "outer.md",
+        "# Outer\n\n## Inner [document:: review.md]\namount::Integer → approved::Boolean\n",
+    );
+    place.write("flow.md", &ORDERS.replace("review.md", "outer.md"));
+    assert_eq!(place.run("--quiet").exit, Some(5));
+    let told = place.orderflow("approve last Review/Inner/Check --resume --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    assert_eq!(log(&place), ["check", "check", "look 3", "look 40", "ship 3", "ship 40"]);
+}
+
+#[test]
+fn names_that_lead_nowhere_are_refused() {
+    let place = place();
+    assert_eq!(place.run("--quiet").exit, Some(5));
+    let told = place.orderflow("approve last Review/Look");
+    assert_eq!(told.exit, Some(3));
+    assert!(
+        told.err.starts_with("error: no item is at `Review/Look`; nothing was recorded\n"),
+        "{}",
+        told.err
+    );
+    let told = place.orderflow("approve last Review/Check --item c");
+    assert_eq!(told.exit, Some(3));
+    assert!(
+        told.err.starts_with("error: item `c` is not at `Review/Check`; nothing was recorded\n"),
+        "{}",
+        told.err
+    );
+}
+
+/// Steps for all items inside a document run after its one item, and their failure is that of the step.
+#[test]
+fn steps_for_all_items_run_inside_a_document() {
+    let place = place();
+    let summary = "\
+\n## Sum Up [per:: run]
+looked::JSON → summed::String
+
+```sh run
+echo \"sum $IN_LOOKED\" >> work.log
+test ! -e broken
+echo summed
+```
+
+## Tidy [per:: run] [always]
+looked → tidied::String
+
+```sh run
+echo \"tidy $IN_LOOKED\" >> work.log
+echo tidied
+```
+";
+    let review = REVIEW.replace("> [!gate] Is {{ amount }} all right?\n\n", "");
+    place.write("review.md", &(review.clone() + &summary.replace("looked::JSON", "looked")));
+    place.write("orders.jsonl", "{\"id\": \"a\", \"amount\": 3}\n");
+    let told = place.run("--quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    let done = ["check", "look 3", "ship 3", "sum [\"looked\"]", "tidy [\"looked\"]"];
+    assert_eq!(log(&place), done);
+    assert_eq!(place.orderflow("show last --write").exit, Some(0));
+    let told = place.orderflow("verify flow.md");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+
+    place.write("broken", "");
+    let told = place.run("--quiet");
+    assert_eq!(told.exit, Some(1), "{}{}", told.out, told.err);
+    assert!(told.err.contains("a: Review failed: Sum Up: exited with 1"), "{}", told.err);
+    assert_eq!(log(&place).iter().filter(|line| line.starts_with("tidy")).count(), 2);
+}
