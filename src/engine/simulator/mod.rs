@@ -274,10 +274,12 @@ impl World {
                         let rests = [(1 + dice(1, 10), true), (11 + dice(2, 40), false)];
                         due += rests[1].0;
                         // What is over by now is not reported again.
-                        let open = started + rests[1].0 > self.now;
-                        for (after, waits) in rests.into_iter().filter(|_| open) {
-                            let rest = Coming::Rest { item, step, attempt, waits };
-                            self.coming.insert(((started + after).max(self.now), rest));
+                        let over = started + rests[1].0;
+                        for (after, waits) in rests {
+                            if over > self.now || over == self.now && !waits {
+                                let rest = Coming::Rest { item, step, attempt, waits };
+                                self.coming.insert(((started + after).max(self.now), rest));
+                            }
                         }
                     }
                     self.coming.insert((due, answer));
