@@ -54,7 +54,7 @@ pub fn decide(
         let stop = Stop::new(Exit::Invalid, format!("{message}; nothing was recorded"));
         stop.help("orderflow show RUN lists who waits")
     };
-    for key in keys.iter().filter(|key| !gates.iter().any(|(inner, _)| *inner.key == **key)) {
+    if let Some(key) = keys.iter().find(|key| !gates.iter().any(|(inner, _)| *inner.key == **key)) {
         return Err(refuse(format!("item `{}` is not at `{}`", visible(key), visible(title))).into());
     }
     let mut all = Vec::new();
