@@ -16,6 +16,7 @@ use crate::runtime::{self, Bindings, Finder, Inbox, NestedRun, NewItem, Observer
 use crate::value::budget::Spent;
 use crate::value::dollars::Dollars;
 use crate::value::{Object, Value};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,10 +115,16 @@ impl Adapter for ChildRevoker {
             let mut spent = Spent::default();
             let mut last = None;
             let runs = runtime::nested_runs(&call.home, &call.place.0, &self.phase).into_iter();
-            for NestedRun { home: root, .. } in runs.filter(|run| run.element == call.context.element) {
+            // What was done last is compensated first.
+            for run in runs.rev().filter(|run| run.element == call.context.element) {
+                let NestedRun { element, attempt, home: root } = run;
+                let attempt = runtime::attempt_name(&self.phase, element, attempt);
+                let key = call.context.forward_key.as_deref().unwrap_or_default();
+                let id = run_id(key, &attempt);
                 let (document, pauses) = (self.document.clone(), stop.clone());
                 let outermost = call.context.outermost.clone();
-                let run = move |requests| async move { revoked(&document, &root, outermost, requests).await };
+                let run =
+                    move |requests| async move { revoked(&document, &id, &root, outermost, requests).await };
                 let ended = match runtime::nested(stop.clone(), None, run).await {
                     Ok(Some(ended)) => ended,
                     Ok(None) => {
@@ -129,6 +136,7 @@ impl Adapter for ChildRevoker {
                     }
                 };
                 match ended {
+                    ChildEnd::Other => {}
                     ChildEnd::Ended(ended) => {
                         spent.add(ended.spent);
                         if ended.remains() && last.is_none() {
@@ -140,16 +148,25 @@ impl Adapter for ChildRevoker {
             }
             let (tokens_used, columns) = figures(spent);
             match last {
-                Some(failure) => Err(Box::new(Failure { tokens_used, columns, retryable: true, ..*failure })),
+                // Its compensations were retried as its document says, so they are not retried once more here.
+                Some(failure) => {
+                    Err(Box::new(Failure { tokens_used, columns, retryable: false, ..*failure }))
+                }
                 None => Ok(Reply { tokens_used, columns, ..Reply::default() }),
             }
         })
     }
 }
 
-/// Compensates all that a run of a document has done, or continues to.
-async fn revoked(document: &ChildDocument, root: &Path, outermost: Arc<str>, requests: Requests) -> ChildEnd {
-    match revoking(document, root, outermost, requests).await {
+/// Compensates all that the run of a document with this id has done, or continues to.
+async fn revoked(
+    document: &ChildDocument,
+    id: &str,
+    root: &Path,
+    outermost: Arc<str>,
+    requests: Requests,
+) -> ChildEnd {
+    match revoking(document, id, root, outermost, requests).await {
         Ok(end) => end,
         Err(error) => refused(format!("cannot compensate {}: {error:#}", document.text.path)),
     }
@@ -157,10 +174,17 @@ async fn revoked(document: &ChildDocument, root: &Path, outermost: Arc<str>, req
 
 async fn revoking(
     document: &ChildDocument,
+    id: &str,
     root: &Path,
     outermost: Arc<str>,
     requests: Requests,
 ) -> anyhow::Result<ChildEnd> {
+    // A link is refused, as when the run began.
+    let (above, name) = Folder::above(root)?;
+    above.folder(&name)?;
+    if !journal::is_there(root) || journal::read(root)?.0.run != id {
+        return Ok(ChildEnd::Other);
+    }
     let mut taken = LockedRun::take(root)?;
     if taken.history.header().document.text != document.text.text {
         anyhow::bail!("this run of it began with another text");
@@ -192,6 +216,8 @@ async fn revoking(
 enum ChildEnd {
     /// It did not begin, or could not continue.
     Refused(Box<Failure>),
+    /// It has done nothing, or is that of another execution of the step.
+    Other,
     /// It was paused.
     Paused,
     /// It was left because only people and events can move it on; it is to continue after this time at the latest.
@@ -223,7 +249,7 @@ impl ChildEnd {
     fn answer(self, stop: &Stop) -> Answer {
         match self {
             ChildEnd::Refused(failure) => Err(failure),
-            ChildEnd::Paused | ChildEnd::Waits(_) => {
+            ChildEnd::Other | ChildEnd::Paused | ChildEnd::Waits(_) => {
                 let message = "the run of the document was paused".to_owned();
                 Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, false))
             }
@@ -318,11 +344,26 @@ impl Observer for Watch {
     }
 }
 
+/// The id of the run of an attempt with this name, for a step with this idempotency key.
+fn run_id(key: &str, attempt: &str) -> String {
+    blake3::hash(format!("{key} {attempt}").as_bytes()).to_hex()[..32].to_owned()
+}
+
 /// Begins the run of a document for one attempt, or continues it.
 async fn run(document: &ChildDocument, journaled: bool, call: &Call, requests: Requests) -> ChildEnd {
     match driven(document, journaled, call, requests).await {
         Ok(end) => end,
-        Err(error) => refused(format!("cannot run {}: {error:#}", document.text.path)),
+        Err(error) => {
+            let message = format!("cannot run {}: {error:#}", document.text.path);
+            let (item, attempt) = &call.place;
+            match journaled && !journal::is_there(&runtime::nested_home(&call.home, (item, attempt))) {
+                // Without a journal nothing was done.
+                true => {
+                    ChildEnd::Refused(contract::failure(Cause::Start, message, Outcome::NotExecuted, true))
+                }
+                false => refused(message),
+            }
+        }
     }
 }
 
@@ -349,8 +390,7 @@ async fn driven(
         }
     };
     let prepared = document.prepared(graph.clone(), workspace);
-    let id = blake3::hash(format!("{} {attempt}", call.context.idempotency_key).as_bytes());
-    let id = id.to_hex()[..32].to_owned();
+    let id = run_id(&call.context.idempotency_key, attempt);
     if journaled && journal::is_there(&root) {
         let taken = LockedRun::take(&root)?;
         if taken.history.header().run != id {
@@ -465,25 +505,40 @@ fn new_item(graph: &Graph, call: &Call) -> Result<NewItem, String> {
 /// # Errors
 /// A file cannot be copied.
 fn outputs(graph: &Graph, run: &Run, call: &Call, root: &Path) -> Result<Object, String> {
-    let mut object = Object::new();
+    let (mut object, mut files) = (Object::new(), BTreeSet::new());
     for output in call.outputs.iter() {
         let Some(id) = graph.given_by(&output.name) else { continue };
         let Some(value) = run.made_by(ItemId(0), id) else { continue };
         let holds_files = graph.value(id).ty.as_ref().is_some_and(crate::value::Type::holds_files);
         let value = match holds_files {
             true => {
-                copied(&value, call, root).map_err(|error| format!("output `{}`: {error:#}", output.name))?
+                paths(&value, &mut files);
+                runtime::below_items(&value)
             }
             false => Arc::unwrap_or_clone(value),
         };
         object.insert(output.name.clone(), value);
     }
+    copy(files, call, root).map_err(|error| format!("its files: {error:#}"))?;
     Ok(object)
 }
 
-/// Copies the files of a value to the attempt's folder; returns their paths in it.
-fn copied(value: &Value, call: &Call, root: &Path) -> anyhow::Result<Value> {
+/// The paths in a value of files.
+fn paths(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::String(path) => drop(into.insert(path.clone())),
+        Value::Array(all) => all.iter().for_each(|one| paths(one, into)),
+        _ => {}
+    }
+}
+
+/// Copies files to the attempt's folder, each once: two outputs may be the same one.
+fn copy(files: BTreeSet<String>, call: &Call, root: &Path) -> anyhow::Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
     let to = Folder::open(&call.dir)?;
-    Finder::open(root)?.export(value, (ItemId(0), &call.context.item), &to)?;
-    Ok(runtime::below_items(value))
+    let files: Value = files.into_iter().collect();
+    Finder::open(root)?.export(&files, (ItemId(0), &call.context.item), &to)?;
+    Ok(())
 }

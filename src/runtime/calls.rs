@@ -3,7 +3,7 @@
 use super::files::Room;
 use super::live::LiveBoard;
 use super::timers::Timers;
-use super::workspace::safe;
+use super::workspace::attempt_name;
 use super::{Loop, identity};
 use crate::adapter::question::Questions;
 use crate::adapter::redact::{ItemRedactor, Redactor};
@@ -355,12 +355,12 @@ fn request(
         inputs.push((name(*id), value));
     }
     let instructions = instructions(&binding.instructions, &inputs)?;
-    let place = format!("{}{element}.{}", binding.phase, call.attempt);
+    let place = attempt_name(&binding.phase, call.step.element, call.attempt);
     let outputs = binding.outputs.clone();
     let wanted = binding.adapter.has_folder();
     let room = all.workspace.room((call.item, &call.key), &place, &attempt_id, outputs, wanted);
     let room = if all.durable.is_some() { room.lasting() } else { room };
-    let place = (super::folder_name(call.item, &call.key), safe(&place));
+    let place = (super::folder_name(call.item, &call.key), place);
     let call = adapter::Call {
         context: Context {
             run: all.run_id.clone(),

@@ -27,9 +27,10 @@ pub struct NestedRun {
 /// The runs that a step of an item has begun within the run in `home`, in the order of its elements and attempts. `item`
 /// is the name of the item's folder.
 pub fn nested_runs(home: &Path, item: &str, phase: &str) -> Vec<NestedRun> {
-    let folder = Folder::open(home).and_then(|home| home.folder(CHILDREN)).and_then(|all| all.folder(item));
+    let children = Folder::open(home).and_then(|home| home.folder(CHILDREN));
+    let folder = children.and_then(|all| all.folder(short(item)));
     let Ok(folder) = folder else { return Vec::new() };
-    let prefix = safe(&format!("{phase}."));
+    let prefix = format!("{}.", short(&safe(phase)));
     let numbers = |name: &str| -> Option<(Option<u32>, u32)> {
         let rest = name.strip_prefix(&prefix)?;
         match rest.split_once('.') {
@@ -52,7 +53,30 @@ pub fn nested_runs(home: &Path, item: &str, phase: &str) -> Vec<NestedRun> {
 /// The folder of the run that an attempt of a step has begun within the run in `home`. `item` and `attempt` are the names
 /// of the item's folder and of the attempt.
 pub fn nested_home(home: &Path, (item, attempt): (&str, &str)) -> PathBuf {
-    home.join(CHILDREN).join(item).join(attempt)
+    home.join(CHILDREN).join(short(item)).join(short_attempt(attempt))
+}
+
+/// The name of an attempt in the run's folder.
+pub fn attempt_name(phase: &str, element: Option<u32>, attempt: u32) -> String {
+    let element = element.map(|element| format!(".{element}")).unwrap_or_default();
+    format!("{}{element}.{attempt}", safe(phase))
+}
+
+/// How long a name may be in the path of a nested run, in bytes. Documents run documents, and SQLite opens no file whose
+/// path has more than 512 bytes.
+const SHORT: usize = 40;
+
+/// A name that leaves room for others in a path; a longer one ends in a hash.
+fn short(name: &str) -> String {
+    if name.len() <= SHORT { name.to_owned() } else { cut(name, SHORT - 9, name) }
+}
+
+/// The same for the name of an attempt, whose numbers remain.
+fn short_attempt(name: &str) -> String {
+    match name.split_once('.') {
+        Some((phase, numbers)) => format!("{}.{numbers}", short(phase)),
+        None => short(name),
+    }
 }
 
 /// Where runs are stored.
@@ -115,7 +139,7 @@ impl Workspace {
     /// # Errors
     /// When it cannot be created, or others could change its contents.
     pub fn nested(home: &Path, (item, attempt): (&str, &str)) -> io::Result<Self> {
-        Workspace::of(Folder::open(home)?.make(CHILDREN)?.make(item)?.make(attempt)?)
+        Workspace::of(Folder::open(home)?.make(CHILDREN)?.make(&short(item))?.make(&short_attempt(attempt))?)
     }
 
     /// Opens an existing run's folder.
@@ -174,7 +198,7 @@ impl Workspace {
         outputs: Arc<[Declared]>,
         wanted: bool,
     ) -> Room {
-        let place = (folder_name(item, key), safe(place));
+        let place = (folder_name(item, key), place.to_owned());
         Room::new((&self.scratch, &self.items), place, attempt_id, outputs, wanted)
     }
 
@@ -218,9 +242,14 @@ pub(super) fn safe(name: &str) -> String {
     if safe.len() <= LONGEST {
         return safe;
     }
-    let hash = blake3::hash(name.as_bytes()).to_hex();
-    let end = (0..=LONGEST).rev().find(|at| safe.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}-{}", &safe[..end], &hash[..8])
+    cut(&safe, LONGEST, name)
+}
+
+/// At most so many bytes of a name, and the hash of the whole.
+fn cut(name: &str, most: usize, whole: &str) -> String {
+    let hash = blake3::hash(whole.as_bytes()).to_hex();
+    let end = (0..=most).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}-{}", &name[..end], &hash[..8])
 }
 
 impl Drop for Workspace {

@@ -9,6 +9,7 @@ mod budgets;
 mod channels;
 mod children;
 mod children_cancelled;
+mod children_compensated;
 mod children_orphans;
 mod children_traces;
 mod clashes;
