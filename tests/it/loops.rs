@@ -225,7 +225,8 @@ fn a_step_behind_a_loop_comes_after_all_of_it() {
     assert!(drawn.contains("    s1 -.-> s2\n"), "{drawn}");
     let ran = place.run("--input topic=tea");
     assert_eq!(ran.exit, Some(0), "{}", ran.err);
-    assert!(ran.out.contains("Write → Review → Publish"), "{}", ran.out);
+    let stats = place.orderflow("stats session.toon").out;
+    assert!(stats.contains("Write → Review → Publish"), "{stats}");
     let drawn = place.orderflow("graph --format sequence --run last").out;
     for round in 1..=3 {
         assert!(drawn.contains(&format!("    loop round {round}, until review.approved\n")), "{drawn}");
