@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(line("a: Write", "\n", 40), "     3.1 s  a: Write");
         assert_eq!(line("a: Write", "one two three four", 30), "     3.1 s  a: Write: …ee four");
         assert_eq!(line("a: Write", "one two three four\n", 30), "     3.1 s  a: Write: one two…");
-        assert_eq!(line("a: Write the letter", "one two three", 30), "     3.1 s  a: Write the l…: …ree");
+        assert_eq!(line("a: Write the letter", "one two three", 30), "     3.1 s  a: Write the l…: …");
         assert_eq!(line("a", "漢字漢字漢字", 22), "     3.1 s  a: …字漢字");
         for columns in 0..30 {
             let shown = line("a: Write", &"漢e\u{301}".repeat(100), columns);
