@@ -210,7 +210,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         each: flow.each[index],
         way: flow.ways[index].clone(),
         once: once.is(index),
-        always: step.annotations.always.is_some(),
+        always: step.annotations.always.is_some() && once.is(index),
         retry: inherited(spec, step, |said| said.retry.as_ref()).map(|retry| retry.value),
         timeout: inherited(spec, step, |said| said.timeout.as_ref()).map(|timeout| timeout.value),
         // The deadline and the budget of a group are shared by its steps, not inherited by each.

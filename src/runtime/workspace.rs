@@ -139,7 +139,7 @@ impl Workspace {
     /// # Errors
     /// When it cannot be created, or others could change its contents.
     pub fn nested(home: &Path, (item, attempt): (&str, &str)) -> io::Result<Self> {
-        Workspace::of(Folder::open(home)?.make(CHILDREN)?.make(&short(item))?.make(&short_attempt(attempt))?)
+        Workspace::of(Folder::open(home)?.make(CHILDREN)?.make(short(item))?.make(short_attempt(attempt))?)
     }
 
     /// Opens an existing run's folder.

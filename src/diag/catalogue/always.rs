@@ -4,8 +4,9 @@ use crate::diag::{Diagnostic, Span};
 
 /// `[always]` on a step that runs for each item.
 pub fn always_of_item(span: Span, title: &str) -> Diagnostic {
-    let message = format!("`[always]` is for a step that runs once for all items, and `{title}` does not");
-    Diagnostic::error("always-of-item", span, message).help(
+    let message =
+        format!("`[always]` has no effect on `{title}`: it is for a step that runs once for all items");
+    Diagnostic::warning("always-of-item", span, message).help(
         "write `[per:: run] [always]`; for each failed item, a failure handler or a compensation does the work",
     )
 }
