@@ -160,22 +160,12 @@ impl Item {
                 // The timer ends the pause.
                 Some(_) => pauses = Some(None),
                 None => {
-                    return Some(Some(match self.after_round(graph, id, repeat) {
+                    return Some(Some(match self.after_round(graph, id, repeat, now) {
                         None | Some(Verdict::Held) => ItemEvent::RepeatEnded(id).of(self.id, now),
                         Some(Verdict::Again) => match repeat.every {
                             Some(pause) => {
                                 let due = now.saturating_add(millis(pause));
-                                match self.prevents(graph, id, repeat, due) {
-                                    Some(of) => {
-                                        let text = &repeat.until.condition.text;
-                                        let why = format!(
-                                            "`{}` does not hold, and the next round would begin after the {of}'s deadline",
-                                            text.trim()
-                                        );
-                                        self.missed_row(graph, repeat, why, None, now)
-                                    }
-                                    None => ItemEvent::RoundScheduled { repeat: id, due }.of(self.id, now),
-                                }
+                                ItemEvent::RoundScheduled { repeat: id, due }.of(self.id, now)
                             }
                             None => self.round_began(id, now),
                         },
@@ -187,17 +177,20 @@ impl Item {
         pauses
     }
 
-    /// What has a deadline before a time at which a round would begin. That of the item has a timer of its own.
-    fn prevents(&self, graph: &Graph, id: RepeatId, repeat: &Repeat, due: Millis) -> Option<&'static str> {
-        let first = *repeat.steps.first()?;
+    /// Why another round cannot begin after its pause: a deadline is earlier. That of the item has a timer of its own.
+    fn too_late(&self, graph: &Graph, id: RepeatId, repeat: &Repeat, now: Millis) -> Option<Verdict> {
+        let due = now.saturating_add(millis(repeat.every?));
         let own = match repeat.of {
             RepeatOf::Step(step) => graph.step(step).deadline.zip(self.rounds.of(id).since),
             RepeatOf::Group(_) => None,
         };
         let own = own.map(|(deadline, since)| since.saturating_add(millis(deadline)));
-        let deadlines = [(own, "step"), (self.group_deadline(graph, first), "group")];
-        let passed = deadlines.into_iter().find(|(deadline, _)| deadline.is_some_and(|end| end <= due));
-        passed.map(|(_, of)| of)
+        let group = self.group_deadline(graph, *repeat.steps.first()?);
+        let mut deadlines = [(own, "step"), (group, "group")].into_iter();
+        let (_, of) = deadlines.find(|(deadline, _)| deadline.is_some_and(|end| end <= due))?;
+        let text = repeat.until.condition.text.trim();
+        let why = format!("`{text}` does not hold, and the next round would begin after the {of}'s deadline");
+        Some(Verdict::Fails(why, None))
     }
 
     /// Whether all steps of a loop have ended, and the loops in it.
@@ -208,7 +201,7 @@ impl Item {
     }
 
     /// What follows a round whose steps have all ended; `None` if they ended the loop.
-    fn after_round(&self, graph: &Graph, id: RepeatId, repeat: &Repeat) -> Option<Verdict> {
+    fn after_round(&self, graph: &Graph, id: RepeatId, repeat: &Repeat, now: Millis) -> Option<Verdict> {
         let ends = || repeat.steps.iter().filter_map(|step| self.end(*step));
         if ends().any(|end| end.blocks() || end == End::ItemEnded) {
             return None;
@@ -218,7 +211,10 @@ impl Item {
         if !ran && self.rounds.round(id) == 1 {
             return None;
         }
-        let verdict = self.verdict(graph, id, repeat, None);
+        let verdict = match self.verdict(graph, id, repeat, None) {
+            Verdict::Again => self.too_late(graph, id, repeat, now).unwrap_or(Verdict::Again),
+            other => other,
+        };
         let failed = repeat.deciders.iter().any(|step| self.end(*step) == Some(End::FailedOptional));
         // An optional step that failed lets the item continue.
         Some(verdict).filter(|verdict| !(failed && matches!(verdict, Verdict::Fails(..))))
