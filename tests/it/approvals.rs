@@ -635,7 +635,7 @@ fn a_retry_after_a_compensation_asks_again() {
         &approved,
         0,
         "",
-        "approved Deploy for all items; 1 waits now\n  continue the run with orderflow resume [..]\n",
+        "approved Deploy for all items; 1 waits now\n  1: Deploy A?\n  continue the run with orderflow resume [..]\n",
     );
     assert_eq!(shown(&place, "state"), ["state      paused"]);
     assert_eq!(shown(&place, "waits"), Vec::<String>::new());

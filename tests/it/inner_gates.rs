@@ -93,7 +93,7 @@ fn a_run_waits_for_people_inside_its_documents_and_continues() {
         &place.orderflow("approve last Review/Check --item a --as ops"),
         0,
         "",
-        "approved Review/Check for a\n  a: Is 3 all right?\n",
+        "approved Review/Check for a\n  a: Is 3 all right?\n  continue the run with orderflow resume [..]\n",
     );
     let told = place.orderflow("approve last Review/Check --item a --as ops");
     assert!(told.err.starts_with("Review/Check was already approved by ops for a, at "), "{}", told.err);
