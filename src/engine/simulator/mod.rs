@@ -143,6 +143,12 @@ impl World {
         }
     }
 
+    /// Why this world is stopped from outside, if it is.
+    fn stops(&self) -> StopReason {
+        let why = [StopReason::Interrupted, StopReason::Cancelled, StopReason::RunDeadline];
+        why[roll(self.seed, &[16], 3) as usize]
+    }
+
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -168,7 +174,8 @@ impl World {
                     world.under_way.remove(&(*item, *step, *attempt));
                 }
                 EventKind::Run(RunEvent::Stopped(StopReason::Interrupted)) => world.coming.clear(),
-                EventKind::Run(RunEvent::Stopped(_)) => {
+                // A failed item stops a run too, and the stop from outside still comes.
+                EventKind::Run(RunEvent::Stopped(why)) if *why == self.stops() => {
                     world.coming.retain(|(_, coming)| *coming != Coming::Stop);
                 }
                 EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
@@ -208,9 +215,12 @@ impl World {
             }
             events.append(&mut out.events);
             self.kept.push(events.len());
-            let publishes = || self.coming.iter().any(|(_, coming)| matches!(coming, Coming::Published(_)));
-            if run.is_idle() && !(self.offered < self.items && run.wants_item()) && !publishes() {
-                return events;
+            if run.is_idle() && !(self.offered < self.items && run.wants_item()) {
+                // A run that is over waits for its channels, and hears nothing else.
+                self.coming.retain(|(_, coming)| matches!(coming, Coming::Published(_)));
+                if self.coming.is_empty() {
+                    return events;
+                }
             }
             let Some((due, coming)) = self.coming.pop_first() else {
                 panic!("seed {}: the run waits for nothing: {run:#?}", self.seed);
@@ -328,8 +338,7 @@ impl World {
                 vec![EngineInput::Published { channel, id, failed }]
             }
             Coming::Stop => {
-                let why = [StopReason::Interrupted, StopReason::Cancelled, StopReason::RunDeadline];
-                vec![EngineInput::Stop(why[roll(self.seed, &[16], 3) as usize])]
+                vec![EngineInput::Stop(self.stops())]
             }
             Coming::Answer { item, step, attempt, started } => {
                 // The next execution of the step begins anew.
