@@ -21,7 +21,8 @@ fn reading(place: &Place, args: &str, text: &str) -> (String, String, Option<i32
 fn a_trace_on_standard_output_stands_alone_there() {
     let place = Place::new(ECHO);
     let told = place.run("--input user=Ada --session -");
-    assert_eq!((told.exit, told.err.as_str()), (Some(0), "1 item: 1 succeeded\n"));
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    assert!(told.err.starts_with("1 item: 1 succeeded\nrun "), "{}", told.err);
     assert!(told.out.starts_with("orderflow: 1\n") && told.out.ends_with("complete: true\n"), "{}", told.out);
     let shown = place.orderflow("show last --session -");
     assert_eq!((shown.exit, shown.out.as_str(), shown.err.as_str()), (Some(0), told.out.as_str(), ""));
