@@ -174,6 +174,10 @@ impl World {
                     world.under_way.remove(&(*item, *step, *attempt));
                 }
                 EventKind::Run(RunEvent::Stopped(StopReason::Interrupted)) => world.coming.clear(),
+                // It is sent once.
+                EventKind::Run(RunEvent::Decided { gate, .. }) => world
+                    .coming
+                    .retain(|(_, coming)| !matches!(coming, Coming::Decide { asked: None, gate: own, .. } if own == gate)),
                 // A failed item stops a run too, and the stop from outside still comes.
                 EventKind::Run(RunEvent::Stopped(why)) if *why == self.stops() => {
                     world.coming.retain(|(_, coming)| *coming != Coming::Stop);
