@@ -300,11 +300,17 @@ impl<'a> Checker<'a, '_> {
     }
 
     /// A step cannot start before the steps that it waits for have ended. If it has several rows, the first may be of
-    /// a visit on which it did not wait.
+    /// a visit on which it did not wait. A step that runs always runs after a failure too, and what it waits for when
+    /// the failed step is retried.
     fn early(&mut self, id: StepId) {
         let ItemRows { record, key, .. } = *self.rows;
         let &[row] = self.rows.of_step(id) else { return };
         let Some((start, _)) = record.times(row) else { return };
+        let before = |row: usize| record.times(row).is_some_and(|(began, _)| began <= start);
+        let failed = |row: usize| record.status(row).is_failure() && before(row);
+        if record.graph.step(id).always && self.rows.forward().any(|(_, row)| failed(row)) {
+            return;
+        }
         let needs = record.graph.step(id).needs.iter().filter(|need| self.retraced.is_own(need.step));
         for need in needs {
             let Some(other) = self.rows.of_step(need.step).first() else { continue };

@@ -269,7 +269,7 @@ fn states_verify_as_the_engine_holds_them() {
 #[test]
 fn a_trace_that_was_tampered_with_does_not() {
     let mut tampered = 0;
-    for seed in 0..450 {
+    for seed in 0..500 {
         let (graph, rows) = run(seed);
         for (index, row) in rows.iter().enumerate() {
             let step = graph.step(graph.by_phase(&row.phase).unwrap());

@@ -74,16 +74,29 @@ impl ItemRows<'_> {
         }
     }
 
-    /// Whether these are steps for all items, and one of the items ran in this period.
+    /// Whether these are steps for all items, and one of the items ran in this period, or may have waited in it.
     fn items_ran(&self, from: f64, to: f64) -> bool {
-        let started = |row: &Row| row.started_ms.is_some_and(|start| (from..=to).contains(&(start as f64)));
-        self.of_items().any(started)
+        let started = |row: &Row| row.started_ms.map(|start| start as f64);
+        let ran = |row: &Row| started(row).is_some_and(|start| (from..=to).contains(&start));
+        self.of_items().any(ran) || self.items_waited(|row| started(row) <= Some(to))
     }
 
     /// The same without times: whether an item has several rows of an execution.
     fn items_ran_again(&self) -> bool {
         let mut seen = BTreeSet::new();
         self.of_items().any(|row| !seen.insert((&row.phase, &row.item, &row.input)))
+            || self.items_waited(|_| true)
+    }
+
+    /// Whether an item may have waited after one of these rows, in which it failed: an item that is cancelled while it
+    /// waits for a person or an event leaves no row.
+    fn items_waited(&self, failed: impl Fn(&Row) -> bool) -> bool {
+        let waits = self
+            .graph()
+            .steps
+            .iter()
+            .any(|step| !step.once && (step.awaits.is_some() || !step.gates.is_empty()));
+        waits && self.of_items().any(|row| row.status.is_failure() && failed(row))
     }
 
     /// The rows of items, if these are the steps for all of them.
@@ -104,7 +117,7 @@ impl ItemRows<'_> {
 
     /// How often the item can have failed after it was requeued: a step must have run again.
     fn returns(&self) -> usize {
-        let executions = self.graph().order.iter().flat_map(|id| self.executions(*id));
+        let executions = self.graph().order.iter().flat_map(|id| self.executions_of_all_rounds(*id));
         let again = executions.map(|rows| rows.len().saturating_sub(1));
         // With times, the rows between two calls show why the second one was made.
         match self.all().any(|row| self.record.rows[row].started_ms.is_some()) {
