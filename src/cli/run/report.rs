@@ -120,10 +120,12 @@ pub fn show(
             let rest =
                 finished.session.as_ref().map_or("the record".into(), |path| path.display().to_string());
             let width = terminal.width();
-            let items = finished.stats.run.items.unwrap_or(0);
+            let run = &finished.stats.run;
+            let items = run.items.unwrap_or(0);
+            let all = items + run.in_flight.unwrap_or(0) + run.not_started.unwrap_or(0);
             let has_tables = all_tables || items <= TABLES;
             let tables = if has_tables { finished.executions.draw(width, &rest) } else { String::new() };
-            let figures = match items == 1 && stored.is_some() && !all_tables {
+            let figures = match all == 1 && stored.is_some() && !all_tables {
                 false => report.table(width),
                 true if finished.verdicts.is_empty() => String::new(),
                 true => view::stats::verdicts(&finished.verdicts, width),
