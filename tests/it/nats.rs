@@ -227,7 +227,11 @@ fn a_server_can_ask_for_a_token_or_a_user() {
         assert!(!refused.err.contains("wr0ng"), "{}", refused.err);
         let lacks = shop.run("--input name=A");
         assert_eq!(lacks.exit, Some(3), "{}", lacks.err);
-        assert!(lacks.err.contains("channel orders: its key is not set in the environment; nothing was run"));
+        assert!(
+            lacks.err.contains("channel orders: its key is not set in the environment; nothing was run"),
+            "{}",
+            lacks.err
+        );
     }
 }
 

@@ -65,7 +65,7 @@ fn the_answers_are_those_of_the_description() {
         "1",
         "--no-color",
     ]);
-    command.args(["--request-timeout", "60", "--workers", "2"]).current_dir(place.folder());
+    command.args(["--request-timeout", "60", "--workers", "1"]).current_dir(place.folder());
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));

@@ -110,7 +110,8 @@ fn files_of_items_may_have_any_names_and_are_never_left_out() {
         let args = format!("run --trust text.md --items {items}");
         let (told, exit) = say(&folder, &words(&args), &[]);
         assert_eq!(exit, 0, "{items}: {told}");
-        assert!(told.contains(&format!("{many}: {many} succeeded")), "{items}: {told}");
+        let noun = if many == 1 { "item" } else { "items" };
+        assert!(told.contains(&format!("\n{many} {noun}: {many} succeeded\n")), "{items}: {told}");
     }
     let (told, exit) = say(&folder, &words("run --trust text.md --items data/*.csv"), &[]);
     assert_eq!(exit, 3, "{told}");
@@ -181,7 +182,7 @@ fn no_argument_reaches_the_terminal_with_its_control_characters() {
     }
     let (told, exit) = say(&folder, &["run".as_ref(), "--format".as_ref(), evil.as_ref(), "x".as_ref()], &[]);
     let expected = "error: invalid value 'a\u{fffd}[31m\u{fffd}2J\u{fffd}\u{fffd}\u{fffd}::error::x' for '--format <FORMAT>'
-  [possible values: table, json]
+  [possible values: table, json, markdown, junit, github]
 
 For more information, try '--help'.
 ";
