@@ -158,14 +158,15 @@ impl Checker<'_, '_> {
     pub fn repeated(&mut self, id: StepId) {
         let rows = self.rows;
         let row = |row: usize| &rows.record.rows[row];
-        // If rows count their attempts and none has one, the item may have been retried.
+        // If rows count their attempts or have times, the item may have been retried.
         let counted = |at: usize| row(at).attempt.is_some() || row(at).started_ms.is_some();
         for execution in rows.executions(id).iter().filter(|rows| rows.len() > 1) {
-            let back = if rows.all().any(counted) { usize::MAX } else { rows.put_backs() };
+            let back = if rows.forward().any(|(_, row)| counted(row)) { usize::MAX } else { rows.put_backs() };
             for (nth, pair) in execution.windows(2).enumerate() {
                 let done = matches!(row(pair[0]).status, Status::Success | Status::Skipped);
-                // Without an attempt, for a spent budget or an unavailable agent, no row of the item may have one.
-                let refused = row(pair[0]).status == Status::Failed
+                // Without an attempt, for a spent budget, an unavailable agent or a deadline, no row of the item may
+                // have one.
+                let refused = row(pair[0]).status.is_failure()
                     && row(pair[0]).attempt.is_none()
                     && row(pair[0]).duration_ms == Some(0.0);
                 let missed = rows.is_of_loop(id, pair[1]);
