@@ -13,14 +13,14 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// A fenced block of a page.
-struct Fence {
+pub struct Fence {
     /// The first word of its info string.
     language: String,
     /// Whether the second is `figures`.
     figures: bool,
     /// The file that it is.
-    name: Option<String>,
-    content: String,
+    pub name: Option<String>,
+    pub content: String,
 }
 
 /// The command that runs all this; it cannot run itself.
@@ -205,7 +205,7 @@ fn shell(folder: &Path, command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn fences(page: &str) -> Vec<Fence> {
+pub fn fences(page: &str) -> Vec<Fence> {
     let mut fences: Vec<Fence> = Vec::new();
     let (mut paragraph, mut code, mut inside) = (String::new(), None, false);
     for event in Parser::new(page) {

@@ -34,7 +34,7 @@ const ALLOWED: [&str; 1] = ["is no longer"];
 const TESTING: [&str; 4] = ["tests", "simulator", "conformance", "differential"];
 
 /// The pages that are checked against the list.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -42,6 +42,7 @@ const PAGES: [&str; 15] = [
     "docs/agents.md",
     "docs/architecture.md",
     "docs/card.md",
+    "docs/ci.md",
     "docs/events.md",
     "docs/fuzzing.md",
     "docs/language.md",

@@ -12,6 +12,7 @@ mod children_cancelled;
 mod children_compensated;
 mod children_orphans;
 mod children_traces;
+mod ci;
 mod clashes;
 mod code_review;
 mod coders;

@@ -161,7 +161,8 @@ impl Checker<'_, '_> {
         // If rows count their attempts or have times, the item may have been retried.
         let counted = |at: usize| row(at).attempt.is_some() || row(at).started_ms.is_some();
         for execution in rows.executions(id).iter().filter(|rows| rows.len() > 1) {
-            let back = if rows.forward().any(|(_, row)| counted(row)) { usize::MAX } else { rows.put_backs() };
+            let back =
+                if rows.forward().any(|(_, row)| counted(row)) { usize::MAX } else { rows.put_backs() };
             for (nth, pair) in execution.windows(2).enumerate() {
                 let done = matches!(row(pair[0]).status, Status::Success | Status::Skipped);
                 // Without an attempt, for a spent budget, an unavailable agent or a deadline, no row of the item may
