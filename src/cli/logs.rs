@@ -9,7 +9,8 @@ use crate::diag::render::{visible, visible_json};
 use crate::history::History;
 use crate::journal::logs::{LogFilter, LogPart, LogReader, RUN_STEPS, UnreadableLogs};
 use crate::journal::{Lock, Unreadable};
-use crate::value::words;
+use crate::serve::LogsRequest;
+use crate::value::{Value, words};
 use crate::view::milliseconds;
 use anstream::adapter::strip_str;
 use serde_json::json;
@@ -25,6 +26,9 @@ const PIECE: usize = 32 << 10;
 
 /// The longest line that is joined from parts, in bytes.
 const LINE: usize = 64 << 10;
+
+/// How much of the logs one answer has, in bytes.
+const MOST: usize = 1 << 20;
 
 /// Print what the attempts of a run logged
 #[derive(clap::Args)]
@@ -72,7 +76,7 @@ enum Format {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let run = find::one(&args.run)?;
-    let (home, mut filter) = chosen(&run, &args)?;
+    let (home, mut filter) = chosen(&run, args.step.as_deref(), args.item.clone(), args.attempt)?;
     let is_one = args.item.is_some() && args.step.is_some() && args.attempt.is_some();
     let mut printer =
         Printer { has_names: !is_one, times: args.times, format: args.format, ..Printer::default() };
@@ -84,9 +88,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             reader = LogReader::open(&home).map_err(unreadable)?;
         }
         if let Some(reader) = &mut reader {
-            if filter.key.as_deref() == Some("run") && !reader.has_item("run").map_err(unreadable)? {
-                filter.key = Some(RUN_STEPS.to_owned());
-            }
+            known(reader, &mut filter)?;
             if !args.follow {
                 printer.has_names = !reader.is_one(&filter).map_err(unreadable)?;
             }
@@ -123,9 +125,13 @@ fn unreadable(error: UnreadableLogs) -> anyhow::Error {
 }
 
 /// The folder of the run whose logs are shown, which may be within the named one, and which of them.
-fn chosen(run: &Path, args: &Args) -> anyhow::Result<(PathBuf, LogFilter)> {
-    let (key, attempt) = (args.item.clone(), args.attempt);
-    let Some(name) = &args.step else { return Ok((run.to_owned(), LogFilter { key, steps: None, attempt })) };
+fn chosen(
+    run: &Path,
+    step: Option<&str>,
+    key: Option<String>,
+    attempt: Option<u32>,
+) -> anyhow::Result<(PathBuf, LogFilter)> {
+    let Some(name) = step else { return Ok((run.to_owned(), LogFilter { key, steps: None, attempt })) };
     let history = History::open(run)?;
     let phases = |history: &History, name: &str| -> Vec<String> {
         history.graph.called(name).into_iter().map(|id| history.graph.step(id).phase.clone()).collect()
@@ -148,6 +154,47 @@ fn chosen(run: &Path, args: &Args) -> anyhow::Result<(PathBuf, LogFilter)> {
     Err(match name.contains('/') && key.is_none() {
         true => stop.help("name the item whose document has this step: --item KEY").into(),
         false => stop.into(),
+    })
+}
+
+/// `run` is the name of the steps for all items, unless an item has it.
+fn known(reader: &mut LogReader, filter: &mut LogFilter) -> anyhow::Result<()> {
+    if filter.key.as_deref() == Some("run") && !reader.has_item("run").map_err(unreadable)? {
+        filter.key = Some(RUN_STEPS.to_owned());
+    }
+    Ok(())
+}
+
+/// Some parts of the logs of a run: `{parts, next}`; `next` is the number after which the others follow.
+///
+/// # Errors
+/// The run has no such step, or its logs cannot be read.
+pub fn page(run: &Path, wanted: &LogsRequest) -> anyhow::Result<Value> {
+    let (home, mut filter) = chosen(run, wanted.step.as_deref(), wanted.item.clone(), wanted.attempt)?;
+    let (mut parts, mut next, mut size) = (Vec::new(), wanted.after, 0);
+    if let Some(mut reader) = LogReader::open(&home).map_err(unreadable)? {
+        known(&mut reader, &mut filter)?;
+        let read = reader.each(&filter, wanted.after, |part| {
+            if parts.len() >= wanted.limit || size > MOST {
+                return Err(None);
+            }
+            (next, size) = (part.id, size + part.text.len());
+            parts.push(json(&part, (part.left_out == 0).then_some(&part.text)));
+            Ok(())
+        });
+        if let Err(Some(error)) = read {
+            return Err(unreadable(error));
+        }
+    }
+    Ok(json!({ "parts": parts, "next": next }))
+}
+
+/// A line, or a part of one; `None` where lines are left out.
+fn json(part: &LogPart, text: Option<&str>) -> Value {
+    json!({
+        "item": part.item_key(), "step": part.title, "phase": part.phase, "element": part.element,
+        "attempt": part.attempt, "at_ms": part.at, "stream": text.map(|_| stream(part.stream)),
+        "text": text, "left_out": text.is_none().then_some(part.left_out),
     })
 }
 
@@ -210,12 +257,7 @@ impl Printer {
     fn line(&mut self, part: &LogPart, text: Option<&str>) {
         let text = text.map(|text| text.trim_end_matches(['\n', '\r']));
         if self.format == Format::Json {
-            let line = json!({
-                "item": part.item_key(), "step": part.title, "phase": part.phase, "element": part.element,
-                "attempt": part.attempt, "at_ms": part.at, "stream": text.map(|_| stream(part.stream)),
-                "text": text, "left_out": text.is_none().then_some(part.left_out),
-            });
-            self.out.push_str(&visible_json(&line.to_string()));
+            self.out.push_str(&visible_json(&json(part, text).to_string()));
             self.out.push('\n');
             return;
         }

@@ -60,7 +60,7 @@ const PAST: usize = 29;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Earlier runs of the same document, the oldest first, as far as they can be read.
-fn past(history: &History, folder: &Path) -> Vec<PastRun> {
+pub(super) fn past(history: &History, folder: &Path) -> Vec<PastRun> {
     let header = history.header();
     let began = Instant::now();
     let all = find::all().unwrap_or_default();

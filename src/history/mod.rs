@@ -47,10 +47,10 @@ pub use source::{ItemsFrom, PIPED};
 pub use taken::{LockedRun, is_cancelled, request_cancel, withdraw_cancel};
 
 use crate::engine::{Limits, Policy, Retries, Run, Unavailable, UnavailableAgents, spend};
-use crate::event::{Event, ItemId};
+use crate::event::{Event, ItemId, Millis};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Message, Record, Records, Revision, Spot};
-use crate::runtime::ReportedColumns;
+use crate::runtime::{ReportedColumns, unix_millis};
 use crate::session::Head;
 use crate::spec::{OnItemError, Tolerance};
 use crate::value::budget::Spent;
@@ -60,6 +60,12 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The time since the runner of a run wrote to the journal in its folder, or since it locked the run.
+pub fn quiet(home: &Path) -> Millis {
+    let latest = journal::last_sign(home).and_then(|latest| Millis::try_from(latest).ok());
+    latest.map_or(0, |latest| unix_millis().saturating_sub(latest))
+}
 
 /// A stored run as its journal was when it was opened. Takes no lock and changes nothing, so the run may be active.
 pub struct History {

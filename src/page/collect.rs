@@ -4,6 +4,9 @@
 use super::causes;
 use super::data::{PageAwait, PageData, PageGate, PageInput, PageRun, PageStep, PageText, PageValue};
 use super::details::{Details, KnownDetails, Shown, lines, number};
+use super::files::FileReader;
+use super::inner::{self, InnerReader};
+use super::logs;
 use super::moments::Moments;
 use super::rail::Rail;
 use crate::adapter::redact::Redactor;
@@ -14,7 +17,7 @@ use crate::event::{
     StepEvent, UnixMillis, Values,
 };
 use crate::graph::{Graph, Step};
-use crate::history::History;
+use crate::history::{History, quiet};
 use crate::runtime::clock;
 use crate::session::Entries;
 use crate::stats::{self, Dimension, Live};
@@ -48,7 +51,8 @@ impl PageData {
     pub fn collect(history: &History, name: &str, live: bool) -> anyhow::Result<PageData> {
         let graph = &*history.graph;
         let redactor = Redactor::default().of_values(graph.secrets());
-        let shown = Shown { run: &history.header().run, graph, redactor: &redactor };
+        let shown =
+            Shown { files: FileReader::new(history), run: &history.header().run, graph, redactor: &redactor };
         let mut collector = Collector {
             graph,
             shown,
@@ -71,11 +75,21 @@ impl PageData {
             details.hear(&message);
             Ok(())
         })?;
-        for gate in &mut gates {
+        let mut inside = InnerReader::new(history.home(), live);
+        details.look_inside(graph, &mut inside);
+        let (logs, unread) = logs::add(history, &mut details);
+        // Their secrets have been removed.
+        let own = gates.len();
+        gates.extend(inner::gates(history, &moments.items.keys, WAITS)?);
+        let (gates_own, gates_inner) = gates.split_at_mut(own);
+        for gate in gates_own {
             let item = item_of(gate.item);
             redactor.shown_text(item, &mut gate.question);
             gate.given.iter_mut().for_each(|given| redactor.shown_text(item, &mut given.text));
             gate.said.iter_mut().for_each(|said| redactor.shown_text(item, said));
+            gate.compensated = moments.would_compensate(graph, gate.item);
+        }
+        for gate in gates_inner {
             gate.compensated = moments.would_compensate(graph, gate.item);
         }
         let causes = causes::of(graph, &failed, &details, &redactor, &mut moments);
@@ -83,7 +97,12 @@ impl PageData {
         let outline = history.outline()?;
         let (counts, status) = (outline.counts(history.basis()), outline.state(history.basis(), live));
         let spent = history.spent()?;
-        let cut = cut(&moments, &details, more_gates);
+        let mut cut = cut(&moments, &details, more_gates);
+        if inside.left_out > 0 {
+            let runs = several(inside.left_out, "run");
+            cut.push(format!("{runs} of documents had no room: orderflow show --item KEY has them."));
+        }
+        cut.extend(unread.map(|why| visible(&why)));
         let awaits = awaits(graph, &run);
         let page = PageRun {
             id: history.header().run.clone(),
@@ -97,6 +116,7 @@ impl PageData {
             single: counts.total.unwrap_or(0).max(moments.items.keys.len() as u64) == 1,
             counts,
             end,
+            now: end + if live { quiet(history.home()) } else { 0 },
             events,
             tokens: spent.tokens,
             cost: spent.dollars.map(|dollars| dollars.rounded()),
@@ -118,6 +138,7 @@ impl PageData {
             awaits,
             causes,
             details: details.json(&redactor),
+            logs,
             cut,
             rail: Rail::of(graph),
             past: Vec::new(),
@@ -144,6 +165,10 @@ fn cut(moments: &Moments, details: &KnownDetails, more_gates: u64) -> Vec<String
     if details.silent > 0 {
         let messages = several(details.silent, "message");
         cut.push(format!("{messages} of conversations had no room: orderflow show --conversation has them."));
+    }
+    if details.unlogged > 0 {
+        let parts = several(details.unlogged, "part");
+        cut.push(format!("{parts} of logs had no room: orderflow logs has them."));
     }
     if more_gates > 0 {
         cut.push(format!("{} more are not shown here.", several(more_gates, "gate")));
@@ -223,7 +248,7 @@ impl Collector<'_> {
         self.events += 1;
         self.end = self.end.max(event.at);
         match &event.kind {
-            EventKind::Run(RunEvent::StepsBegan) => self.begin(ItemId::RUN, None, event.at),
+            EventKind::Run(RunEvent::StepsBegan) => self.begin((ItemId::RUN, "run"), None, event.at),
             EventKind::Run(RunEvent::StepsEnded(end)) => self.settle(ItemId::RUN, end, event.at),
             EventKind::Run(RunEvent::Decided { gate, decision }) => {
                 // Each item gets its own event once the run continues.
@@ -258,14 +283,14 @@ impl Collector<'_> {
         match change {
             ItemEvent::Admitted { key, inputs } => {
                 self.moments.admit(visible(key));
-                self.begin(item, Some(inputs), at);
+                self.begin((item, key), Some(inputs), at);
             }
-            ItemEvent::Retried { inputs, .. } => self.begin(item, inputs.as_ref(), at),
-            ItemEvent::Resolved { note, .. } => {
-                self.begin(item, None, at);
+            ItemEvent::Retried { key, inputs } => self.begin((item, key), inputs.as_ref(), at),
+            ItemEvent::Resolved { key, note, .. } => {
+                self.begin((item, key), None, at);
                 self.details.resolve(item, note);
             }
-            ItemEvent::Revoked { .. } => self.begin(item, None, at),
+            ItemEvent::Revoked { key, .. } => self.begin((item, key), None, at),
             ItemEvent::Settled { end, .. } => self.settle(item, end, at),
             ItemEvent::GateReached { gate, question, since } => {
                 self.reach(item, *gate, question, *since, at, run);
@@ -295,10 +320,10 @@ impl Collector<'_> {
         }
     }
 
-    fn begin(&mut self, item: ItemId, inputs: Option<&Values>, at: u64) {
+    fn begin(&mut self, (item, key): (ItemId, &str), inputs: Option<&Values>, at: u64) {
         self.failed.remove(&item);
         self.moments.state(item, 0, at);
-        self.details.begin(item, inputs, &self.shown);
+        self.details.begin(item, key, inputs, &self.shown);
     }
 
     fn settle(&mut self, item: ItemId, end: &Settlement, at: u64) {
@@ -320,12 +345,14 @@ impl Collector<'_> {
             self.more_gates += 1;
             return;
         }
-        let given = run.ask(item, id).map(|ask| self.shown.values(item, &ask.inputs)).unwrap_or_default();
+        let key = run.key(item).map_or("run", |key| key);
+        let given = run.ask(item, id).map(|ask| self.shown.with_files(item, key, &ask.inputs));
+        let given = given.unwrap_or_default();
         let until = gate.within.map(|within| clock(since.saturating_add(within.as_millis() as u64)));
         self.open_gates.insert((item, id), self.gates.len());
         self.gates.push(PageGate {
             item: number(item),
-            key: run.key(item).map_or_else(|| "run".to_owned(), |key| visible(key)),
+            key: visible(key),
             step,
             title: visible(&self.graph.gated(gate)),
             question: lines(question),

@@ -2,6 +2,7 @@
 //! are by column, so that runs of many items stay small. Items go by their number of admission; -1 is the run itself,
 //! where steps run once after all items.
 
+use super::files::PageFile;
 use super::past::PastRun;
 use super::rail::Rail;
 use crate::graph::Graph;
@@ -27,6 +28,8 @@ pub struct PageData {
     pub causes: Vec<PageCause>,
     /// Values, logs and messages of items, as far as they fit; by item.
     pub details: BTreeMap<i64, Value>,
+    /// The number of the last part of a log, after which the others follow.
+    pub logs: i64,
     /// What was left out because the page would be too large.
     pub cut: Vec<String>,
     pub rail: Rail,
@@ -83,6 +86,8 @@ pub struct PageRun {
     pub counts: Counts,
     /// The time of the last event, in milliseconds since the run began.
     pub end: u64,
+    /// The time now if it is active, else that of the last event.
+    pub now: u64,
     pub events: u64,
     pub tokens: u64,
     /// Such as `$0.03`; `None` if nothing has a price.
@@ -178,7 +183,7 @@ pub struct PageWaits {
     pub began: Vec<u64>,
     /// -1 while it lasts.
     pub ended: Vec<i64>,
-    /// 0 for the next attempt, 1 for a person, 2 for an event, 3 for the next round.
+    /// 0 for the next attempt, 1 for a person, 2 for an event, 3 for the next round, 5 within the document of the step.
     pub why: Vec<u8>,
 }
 
@@ -250,6 +255,9 @@ pub struct PageText {
     /// The whole size in bytes, if it was cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<usize>,
+    /// Its files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PageFile>,
     /// A text that is markdown, rendered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,

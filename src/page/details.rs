@@ -2,15 +2,19 @@
 
 use super::data::PageText;
 use super::document::rendered;
+use super::files::FileReader;
+use super::inner::{InnerPage, InnerReader};
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{Run, is_lost};
-use crate::event::{Answer, Failure, ItemId, Outcome, StepPath, StopReason, Values};
+use crate::event::{Answer, Failure, ItemId, Outcome, StepId, StepPath, StopReason, Values};
 use crate::graph::Graph;
 use crate::journal::Message;
+use crate::journal::logs::LogPart;
 use crate::runtime::keys_of;
-use crate::value::Value;
+use crate::value::{Type, Value, words};
 use crate::view::presentable;
+use anstream::adapter::strip_str;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -19,10 +23,11 @@ use std::collections::BTreeMap;
 const VALUE: usize = 2000;
 const LOG: usize = 8000;
 
-/// How many bytes all details of failed and open items may take, those of the others, and those of conversations.
+/// How many bytes all details of failed and open items may take, those of the others, those of conversations, and logs.
 const FAILED: usize = 6 << 20;
 const OTHERS: usize = 3 << 20;
 const MESSAGES: usize = 3 << 20;
+const LOGS: usize = 3 << 20;
 
 /// The overhead of an attempt in bytes, besides its texts.
 const EACH: usize = 200;
@@ -36,6 +41,8 @@ pub struct ItemDetail {
     resolved: Option<String>,
     #[serde(skip)]
     size: usize,
+    #[serde(skip)]
+    key: String,
 }
 
 #[derive(Default, Serialize)]
@@ -54,6 +61,12 @@ struct AttemptDetail {
     stopped: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorDetail>,
+    /// The end of what it logged.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    log: String,
+    /// The run of the document of its step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ran: Option<InnerPage>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     messages: Vec<Value>,
 }
@@ -80,7 +93,7 @@ pub struct Details {
 
 impl Details {
     /// Begins an item, or continues one that is retried.
-    pub fn begin(&mut self, item: ItemId, inputs: Option<&Values>, shown: &Shown<'_>) {
+    pub fn begin(&mut self, item: ItemId, key: &str, inputs: Option<&Values>, shown: &Shown<'_>) {
         let failed = self.failed.remove(&item);
         self.failed_size -= failed.as_ref().map_or(0, |known| known.size);
         let other = self.others.remove(&item);
@@ -90,6 +103,7 @@ impl Details {
             detail.inputs = shown.values(item, inputs);
             detail.size += detail.inputs.iter().map(size).sum::<usize>();
         }
+        key.clone_into(&mut detail.key);
         self.open.insert(item, detail);
     }
 
@@ -130,9 +144,10 @@ impl Details {
         answer: &Answer,
         shown: &Shown<'_>,
     ) {
+        let key = self.open.get(&item).map(|detail| detail.key.clone()).unwrap_or_default();
         let Some(attempt) = self.attempt(item, path, number) else { return };
         let (outputs, reported) = match answer {
-            Ok(reply) => (shown.values(item, &reply.outputs), &reply.columns),
+            Ok(reply) => (shown.with_files(item, &key, &reply.outputs), &reply.columns),
             Err(failure) => {
                 attempt.error = Some(shown.error(item, failure));
                 (Vec::new(), &failure.columns)
@@ -179,7 +194,14 @@ impl Details {
             }
         }
         self.failed.append(&mut self.others);
-        KnownDetails { items: self.failed, left_out: self.left_out, messages: 0, silent: 0 }
+        KnownDetails {
+            items: self.failed,
+            left_out: self.left_out,
+            messages: 0,
+            silent: 0,
+            logged: 0,
+            unlogged: 0,
+        }
     }
 }
 
@@ -190,16 +212,17 @@ pub struct KnownDetails {
     messages: usize,
     /// Messages without room.
     pub silent: u64,
+    logged: usize,
+    /// Parts of logs without room.
+    pub unlogged: u64,
 }
 
 impl KnownDetails {
     /// Adds a message to its attempt.
     pub fn hear(&mut self, message: &Message) {
-        let Some(detail) = self.items.get_mut(&message.item) else { return };
-        let element = message.step.element.map_or(-1, i64::from);
-        let wanted = (message.step.step.0, element, message.attempt);
-        let mut all = detail.attempts.iter_mut().rev();
-        let Some(attempt) = all.find(|one| (one.step, one.element, one.number) == wanted) else { return };
+        let Some(attempt) = attempt(&mut self.items, message.item, message.step, message.attempt) else {
+            return;
+        };
         let (text, whole) = cut(&message.text, VALUE * 2);
         self.messages += text.len() + EACH;
         if self.messages > MESSAGES {
@@ -215,9 +238,53 @@ impl KnownDetails {
         }));
     }
 
+    /// Adds a part of a log to its attempt at this step.
+    pub fn log(&mut self, part: &LogPart, step: u32) {
+        let path = StepPath { step: StepId(step), element: part.element };
+        let Some(attempt) = attempt(&mut self.items, ItemId(part.item), path, part.attempt) else { return };
+        let before = attempt.log.len();
+        if self.logged + part.text.len() > LOGS {
+            self.unlogged += 1;
+            return;
+        }
+        if part.left_out > 0 {
+            attempt.log.push_str(&format!("[… {} are not stored …]\n", words::count(part.left_out, "byte")));
+        }
+        attempt.log.push_str(&part.text);
+        if attempt.log.len() > 2 * LOG {
+            attempt.log = end_of(&attempt.log).to_owned();
+        }
+        self.logged = (self.logged + attempt.log.len()).saturating_sub(before);
+    }
+
+    /// Adds the runs of documents, those of failed attempts and those under way first.
+    pub fn look_inside(&mut self, graph: &Graph, reader: &mut InnerReader<'_>) {
+        for done in [false, true] {
+            for (item, detail) in &mut self.items {
+                for attempt in &mut detail.attempts {
+                    let Some(step) = graph.steps.get(attempt.step as usize) else { continue };
+                    let is_done = attempt.error.is_none() && !attempt.outputs.is_empty();
+                    if step.document.is_none() || step.revokes || is_done != done {
+                        continue;
+                    }
+                    let element = u32::try_from(attempt.element).ok();
+                    let path = StepPath { step: StepId(attempt.step), element };
+                    attempt.ran = reader.read((*item, &detail.key), &step.phase, path, attempt.number);
+                }
+            }
+        }
+    }
+
     /// All as JSON without secrets, by item.
     pub fn json(self, redactor: &Redactor) -> BTreeMap<i64, Value> {
-        let shown = self.items.into_iter().map(|(item, detail)| {
+        let shown = self.items.into_iter().map(|(item, mut detail)| {
+            for attempt in &mut detail.attempts {
+                attempt.log = lines(&strip_str(end_of(&attempt.log)).to_string());
+                // The stored log has its end, too.
+                if let Some(error) = attempt.error.as_mut().filter(|_| !attempt.log.is_empty()) {
+                    error.log.clear();
+                }
+            }
             let mut json = serde_json::to_value(&detail).unwrap_or_default();
             redactor.shown(item, &mut json);
             (number(item), json)
@@ -232,9 +299,12 @@ impl KnownDetails {
             return Default::default();
         };
         let log = last.error.as_ref().map_or("", |error| &error.log);
+        let log = if log.is_empty() { &last.log } else { log };
+        let inner = last.ran.as_ref().map_or("", InnerPage::log);
+        let log = if log.is_empty() { inner } else { log };
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.len().saturating_sub(6);
-        (last.inputs.clone(), lines[tail..].iter().map(|line| (*line).to_owned()).collect())
+        (last.inputs.clone(), lines[tail..].iter().map(|line| strip_str(line).to_string()).collect())
     }
 }
 
@@ -245,6 +315,7 @@ pub fn number(item: ItemId) -> i64 {
 
 /// How values become texts.
 pub struct Shown<'a> {
+    pub files: FileReader,
     pub run: &'a str,
     pub graph: &'a Graph,
     pub redactor: &'a Redactor,
@@ -259,6 +330,17 @@ impl Shown<'_> {
             .collect()
     }
 
+    /// The same with the files of each.
+    pub fn with_files(&self, item: ItemId, key: &str, values: &Values) -> Vec<PageText> {
+        let mut shown = self.values(item, values);
+        for (text, (id, value)) in shown.iter_mut().zip(values) {
+            if self.graph.value(*id).ty.as_ref().is_some_and(Type::holds_files) {
+                text.files = self.files.of(item, key, value, self.redactor);
+            }
+        }
+        shown
+    }
+
     fn text(&self, item: ItemId, name: &str, value: &Value) -> PageText {
         let (mut text, json) = match value {
             Value::String(text) => (text.clone(), false),
@@ -269,14 +351,12 @@ impl Shown<'_> {
         let (text, whole) = cut(&text, VALUE);
         let html = Some(&text).filter(|text| !json && is_markdown(text)).map(|text| rendered(text));
         let text = if json { visible_json(&text) } else { lines(&text) };
-        PageText { name: visible(name), text, json, cut: whole, html }
+        PageText { name: visible(name), text, json, cut: whole, html, files: Vec::new() }
     }
 
     fn error(&self, item: ItemId, failure: &Failure) -> ErrorDetail {
         let mut log = failure.log.clone();
         self.redactor.shown_text(item, &mut log);
-        let from = log.len().saturating_sub(LOG);
-        let from = (from..=log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
         ErrorDetail {
             message: if is_lost(failure) {
                 "its end was not seen".to_owned()
@@ -289,13 +369,33 @@ impl Shown<'_> {
                 Outcome::NotExecuted => "it never began",
                 Outcome::Unknown => "it may have had an effect",
             },
-            log: lines(&log[from..]),
+            log: lines(end_of(&log)),
         }
     }
 }
 
+/// The last attempt with this number.
+fn attempt(
+    items: &mut BTreeMap<ItemId, ItemDetail>,
+    item: ItemId,
+    path: StepPath,
+    number: u32,
+) -> Option<&mut AttemptDetail> {
+    let wanted = (path.step.0, path.element.map_or(-1, i64::from), number);
+    let mut all = items.get_mut(&item)?.attempts.iter_mut().rev();
+    all.find(|one| (one.step, one.element, one.number) == wanted)
+}
+
+/// The last characters of a log.
+pub fn end_of(log: &str) -> &str {
+    let from = log.len().saturating_sub(LOG);
+    let from = (from..=log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
+    &log[from..]
+}
+
 fn size(text: &PageText) -> usize {
-    text.name.len() + text.text.len() + text.html.as_ref().map_or(0, String::len) + 40
+    let files = text.files.iter().map(|file| file.text.as_ref().map_or(0, String::len) + 80).sum::<usize>();
+    text.name.len() + text.text.len() + text.html.as_ref().map_or(0, String::len) + files + 40
 }
 
 /// A text of at most so many characters; with the whole size in bytes if it was longer.

@@ -15,7 +15,7 @@ use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-const STYLE: &str = include_str!("page.css");
+pub const STYLE: &str = include_str!("page.css");
 /// One function, of which each file has a part.
 const SCRIPT: &str = concat!(
     include_str!("script/base.js"),
@@ -38,15 +38,20 @@ pub enum PageMode {
 
 /// The content security policy of a page: only its own script and style, and requests only where it is served.
 pub fn policy(mode: &PageMode) -> String {
-    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
     let connect = match mode {
         PageMode::File => "'none'",
         PageMode::Served { .. } => "'self'",
     };
+    policy_of(SCRIPT, connect)
+}
+
+/// That of a page with this script.
+pub fn policy_of(script: &str, connect: &str) -> String {
+    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; connect-src {connect}; \
          base-uri 'none'; form-action 'none'",
-        hash(SCRIPT),
+        hash(script),
         hash(STYLE)
     )
 }
@@ -93,6 +98,7 @@ pub fn render(data: &PageData, mode: &PageMode) -> anyhow::Result<String> {
                 main id="_main" {
                     (needs::band(data, api.is_some()))
                     (needs::failures(data, api.is_some()))
+                    section.running id="_running" aria-labelledby="_running-title" hidden {}
                     noscript { p.note { "Items, timeline and details of single steps need JavaScript; " code { "orderflow show " (data.run.name) } " has them as text." } }
                     @for cut in &data.cut { p.note { (cut) } }
                     section.strip id="_strip" aria-label="Items" hidden {}
@@ -146,8 +152,8 @@ fn favicon(icon: &str, waits: bool) -> String {
 fn header(data: &PageData, icon: &str, word: &str, served: bool) -> Markup {
     let run = &data.run;
     let stats = &data.stats.run;
-    let wall = stats.wall_ms.map_or(run.end as f64, |wall| wall.0);
-    let mut facts = vec![milliseconds(wall)];
+    let wall = stats.wall_ms.filter(|_| !run.live).map_or(run.now as f64, |wall| wall.0);
+    let mut facts = Vec::new();
     if let Some(work) = stats.sequential_ms.filter(|_| wall > 0.0 && !run.single) {
         facts.push(format!("{:.1} at once", work.0 / wall));
     }
@@ -163,9 +169,10 @@ fn header(data: &PageData, icon: &str, word: &str, served: bool) -> Markup {
     };
     html! {
         header.bar id="_bar" {
+            @if served { p { a href="/" { "← Runs" } } }
             div.title { span class={ "verdict v-" (icon) } { (glyph(icon)) " " (word) } " " h1 { (run.workflow) } " " span.mono.dim title=(run.id) { (run.name) } }
             p { (items) span id="_counts" { (outcome(&run.counts)) } }
-            p.dim id="_facts" { (facts.join(" · ")) }
+            p.dim id="_facts" { span id="_wall" { (milliseconds(wall)) } @for fact in &facts { " · " (fact) } }
             @if served && run.status == State::Paused { (act("resume", "Resume")) }
             @if served && matches!(run.status, State::Running | State::Paused | State::Waiting) { (act("cancel", "Cancel")) }
             nav aria-label="Views" {

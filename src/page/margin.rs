@@ -16,10 +16,20 @@ use maud::{Markup, html};
 struct StepNow {
     running: u64,
     /// By the reason of the wait.
-    waiting: [u64; 4],
+    waiting: [u64; 6],
     retried: u64,
     dollars: f64,
 }
+
+/// For what steps wait, by its number on the page.
+const WAITS: [&str; 6] = [
+    "to be retried",
+    "for a person",
+    "for an event",
+    "for the next round",
+    "for a free place",
+    "in its document",
+];
 
 /// The margins of all steps.
 pub struct Margins<'a> {
@@ -87,17 +97,15 @@ impl<'a> Margins<'a> {
         let at = |number: u64, what: &str| {
             if single { what.to_owned() } else { format!("{} {what}", count(number)) }
         };
-        if now.running > 0 {
+        let running = now.running.saturating_sub(now.waiting[5]);
+        if running > 0 {
             let (icon, what) = if self.data.run.live { ("run", "running") } else { ("stop", "interrupted") };
-            add(icon, "b run", at(now.running, what));
+            add(icon, "b run", at(running, what));
         }
-        let waits =
-            ["wait to be retried", "wait for a person", "wait for an event", "wait for the next round"];
-        let one =
-            ["waits to be retried", "waits for a person", "waits for an event", "waits for the next round"];
         for (why, waiting) in now.waiting.iter().enumerate().filter(|(_, waiting)| **waiting > 0) {
             let icon = if why == 1 { "person" } else { "wait" };
-            let what = if *waiting == 1 { one[why] } else { waits[why] };
+            let verb = if *waiting == 1 { "waits" } else { "wait" };
+            let what = &format!("{verb} {}", WAITS[why]);
             add(icon, "b wait", at(*waiting, what));
         }
         if let Some(group) = group {

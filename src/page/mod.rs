@@ -11,8 +11,13 @@ mod details;
 mod document;
 mod expects;
 mod figures;
+mod files;
+mod gates;
 mod glyphs;
 mod html;
+mod inner;
+mod list;
+mod logs;
 mod margin;
 mod moments;
 mod needs;
@@ -24,7 +29,9 @@ pub use data::{
     PageAttempts, PageAwait, PageCause, PageData, PageEnds, PageGate, PageInput, PageItems, PageRun,
     PageStep, PageText, PageValue, PageWaits,
 };
+pub use files::PageFile;
 pub use html::{PageMode, json, policy, render};
+pub use list::list;
 pub use past::PastRun;
 pub use rail::{Rail, RailEdge};
 pub use summary::{github, junit, markdown};

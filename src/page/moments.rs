@@ -12,6 +12,9 @@ use std::collections::HashMap;
 /// The most attempts and ends of executions that a page has.
 const MOST: usize = 300_000;
 
+/// The reason of a wait within the document of a step.
+const INSIDE: u8 = 5;
+
 /// The column in which agents report dollars.
 const COST: &str = "cost_usd";
 
@@ -53,6 +56,7 @@ impl Moments {
                 self.start(item, path, attempt, at);
             }
             AttemptEvent::Finished(answer) => {
+                self.rest(item, Some(path), INSIDE, at);
                 if let Some(index) = self.end_attempt(item, path, attempt, outcome(answer), at) {
                     let (tokens, columns) = match answer {
                         Ok(reply) => (reply.tokens_used, &reply.columns),
@@ -67,7 +71,9 @@ impl Moments {
             AttemptEvent::RetryScheduled { .. } => self.wait(item, path, 0, at),
             AttemptEvent::RetryDue => self.rest(item, Some(path), 0, at),
             // The document that it runs waits, and the attempt is still under way.
-            AttemptEvent::Stopped(_) | AttemptEvent::Waits | AttemptEvent::Continues => {}
+            AttemptEvent::Waits => self.wait(item, path, INSIDE, at),
+            AttemptEvent::Continues => self.rest(item, Some(path), INSIDE, at),
+            AttemptEvent::Stopped(_) => {}
         }
     }
 
@@ -144,7 +150,7 @@ impl Moments {
     }
 
     pub fn end_waits(&mut self, item: ItemId, at: u64) {
-        (0..4).for_each(|why| self.rest(item, None, why, at));
+        (0..=INSIDE).for_each(|why| self.rest(item, None, why, at));
         self.waiting.remove(&item);
     }
 

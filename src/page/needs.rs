@@ -1,31 +1,32 @@
 //! What needs people, on top of the page: gates and awaited events, and failures by cause.
 
-use super::data::{PageAwait, PageCause, PageData, PageGate, PageText};
+use super::data::{PageAwait, PageCause, PageData, PageText};
+use super::gates;
 use super::glyphs::glyph;
 use crate::value::words;
 use crate::view::count;
 use maud::{Markup, html};
 
-/// The most gates that are shown at once.
-const GATES: usize = 20;
+/// The most awaited events that are shown at once.
+const AWAITS: usize = 20;
 
 /// The gates and the events that items wait for; `served` with buttons instead of commands.
 pub fn band(data: &PageData, served: bool) -> Markup {
-    let gates: Vec<&PageGate> = data.gates.iter().filter(|gate| gate.state == "waiting").collect();
+    let gates = gates::waiting(data);
+    let waiting = gates.iter().map(Vec::len).sum();
     if gates.is_empty() && data.awaits.is_empty() {
         return html! {};
     }
     html! {
         section.needs id="_needs" aria-labelledby="_needs-title" {
             @if !gates.is_empty() {
-                h2 id="_needs-title" { (glyph("person")) " " (waits(gates.len())) }
+                h2 id="_needs-title" { (glyph("person")) " " (waits(waiting)) }
             }
-            @for gate in gates.iter().take(GATES) { (of_gate(data, gate, served)) }
-            @if gates.len() > GATES { p.dim { "… and " (count((gates.len() - GATES) as u64)) " more" } }
+            @for items in &gates { (gates::of_gate(data, items, served)) }
             @if !data.awaits.is_empty() {
                 h2 id=[gates.is_empty().then_some("_needs-title")] { (glyph("wait")) " " (awaits(data.awaits.len())) }
             }
-            @for one in data.awaits.iter().take(GATES) { (of_await(data, one)) }
+            @for one in data.awaits.iter().take(AWAITS) { (of_await(data, one)) }
         }
     }
 }
@@ -46,47 +47,6 @@ fn awaits(number: usize) -> String {
     }
 }
 
-fn of_gate(data: &PageData, gate: &PageGate, served: bool) -> Markup {
-    let item = if data.run.single { String::new() } else { format!(" --item {}", word(&gate.key)) };
-    let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
-    let command = |what: &str| format!("orderflow {what} {} {}{item}{by}", data.run.name, word(&gate.title));
-    let anchor = format!("gate={}&item={}", encoded(&gate.title), encoded(&gate.key));
-    html! {
-        article.need data-gate=(anchor) {
-            p.ask {
-                a href={ "#" (anchor) } { b { (gate.title) } }
-                @if !data.run.single { " " span.mono { (gate.key) } }
-                @if !gate.question.is_empty() { " " span.question { (gate.question) } }
-            }
-            p.dim {
-                "waits since " time { (gate.since) }
-                @if let Some(until) = &gate.until { ", until " time { (until) } }
-                @if let Some(by) = &gate.by { ", for " (by) }
-            }
-            (given(&gate.given))
-            dl.leads {
-                dt { "Approve" } dd { (glyph("run")) " " (gate.title) " begins" }
-                dt { "Reject" }
-                dd {
-                    (glyph("bad")) " " (gate.title) " does not run and the item fails"
-                    @if !gate.compensated.is_empty() { "; then compensated: " (gate.compensated.join(", ")) }
-                }
-            }
-            @if served {
-                form.act data-act="gate" data-step=(gate.title) data-item=(gate.key) {
-                    label { "Note " input name="note" autocomplete="off" size="28"; } " "
-                    button type="submit" name="approve" { "Approve" } " "
-                    button type="submit" name="reject" class="warn" { "Reject" }
-                    span.said role="status" {}
-                }
-            } @else {
-                p.cmd { code { (command("approve")) } }
-                p.cmd { code { (command("reject")) } }
-            }
-        }
-    }
-}
-
 fn of_await(data: &PageData, one: &PageAwait) -> Markup {
     let step = data.steps.get(one.step).map_or("", |step| &step.title);
     html! {
@@ -95,7 +55,7 @@ fn of_await(data: &PageData, one: &PageAwait) -> Markup {
                 b { (step) } @if !data.run.single { " " span.mono { (one.key) } }
                 " waits for " code { (one.event) } " about " code { (one.subject) }
             }
-            p.dim { "since " time { (one.since) } }
+            p.dim { "since " (gates::moment(&one.since)) }
             p.cmd { code { "orderflow signal " (data.run.name) " " (word(&one.event)) " --item " (word(&one.subject)) " --data JSON" } }
         }
     }
@@ -117,7 +77,11 @@ pub fn failures(data: &PageData, served: bool) -> Markup {
             @if let Some(changed) = &data.changed { p.dim { (changed) } }
             @for (index, cause) in data.causes.iter().enumerate() { (of_cause(data, cause, index)) }
             @if served {
-                form.act data-act="retry" { button type="submit" { "Retry failed items" } span.said role="status" {} }
+                @if data.run.live {
+                    p.dim { "Failed items can be retried once no process runs the run." }
+                } @else {
+                    form.act data-act="retry" { button type="submit" { "Retry failed items" } span.said role="status" {} }
+                }
             } @else {
                 p.cmd { span.dim { "once the cause is fixed: " } code { "orderflow retry " (data.run.name) } }
             }
@@ -162,13 +126,16 @@ fn of_cause(data: &PageData, cause: &PageCause, index: usize) -> Markup {
     }
 }
 
-fn given(values: &[PageText]) -> Markup {
+pub fn given(values: &[PageText]) -> Markup {
     html! {
         @if !values.is_empty() {
             dl.values {
                 @for value in values {
                     dt { (value.name) }
-                    dd { pre tabindex="0" { (value.text) @if value.cut.is_some() { "…" } } }
+                    dd {
+                        pre tabindex="0" { (value.text) @if value.cut.is_some() { "…" } }
+                        @for file in &value.files { @if let Some(text) = &file.text { pre.log tabindex="0" { (text) } } }
+                    }
                 }
             }
         }
@@ -186,6 +153,6 @@ pub fn word(text: &str) -> String {
 }
 
 /// A text as a part of an address.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -12,7 +12,8 @@ mod service;
 
 pub use access::{AccessRules, SHORTEST_TOKEN, is_token};
 pub use service::{
-    Answered, DecideRequest, Doing, ListPart, Refusal, RefusalKind, RunAct, RunService, StartRequest,
+    Answered, DecideRequest, Doing, ListPart, LogsRequest, Refusal, RefusalKind, RunAct, RunService,
+    StartRequest,
 };
 
 use access::Admission;

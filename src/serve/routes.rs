@@ -3,7 +3,9 @@
 use super::body::{Body, Limit};
 use super::pages;
 use super::reply::{answered, failed, refused};
-use super::service::{DecideRequest, ListPart, Refusal, RefusalKind, RunAct, RunService, StartRequest};
+use super::service::{
+    DecideRequest, ListPart, LogsRequest, Refusal, RefusalKind, RunAct, RunService, StartRequest,
+};
 use super::{Reads, State};
 use crate::adapter::channel;
 use crate::event::Arrival;
@@ -26,6 +28,9 @@ const DESCRIPTION: &str = include_str!("openapi.json");
 /// How many items an answer has unless the request says otherwise, and the most of them.
 const ITEMS: usize = 1000;
 const MOST_ITEMS: usize = 10_000;
+
+/// How many parts of logs an answer has at most.
+const MOST_PARTS: usize = 1000;
 
 /// The largest number of a list or an event: above it, some readers of JSON lose digits.
 const LARGEST_NUMBER: u64 = 1 << 53;
@@ -84,6 +89,7 @@ pub fn router() -> Router<State> {
         .route("/api/runs/{run}/items/{key}", get(item))
         .route("/api/runs/{run}/events", get(events))
         .route("/api/runs/{run}/gates", get(gates))
+        .route("/api/runs/{run}/logs", get(logs))
         .route("/api/runs/{run}/files", get(files))
         .route("/api/runs/{run}/files/{*path}", get(file))
         .route("/api/runs/{run}/approve", post(approve))
@@ -113,7 +119,10 @@ async fn ask<T: Send + 'static>(
 
 async fn list(Shared(state): Shared<State>) -> Response {
     match ask(state, |service| service.runs()).await {
-        Ok(runs) => pages::list(&runs),
+        Ok(runs) => {
+            let (html, policy) = crate::page::list(&runs);
+            pages::page(html, &policy)
+        }
         Err(refusal) => refused(&refusal),
     }
 }
@@ -185,6 +194,13 @@ async fn events(
 
 async fn gates(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
     answered(StatusCode::OK, ask(state, move |service| service.gates(&run)).await)
+}
+
+async fn logs(Shared(state): Shared<State>, Path(run): Path<String>, RawQuery(query): RawQuery) -> Response {
+    match logs_request(query.as_deref()) {
+        Ok(wanted) => answered(StatusCode::OK, ask(state, move |service| service.logs(&run, &wanted)).await),
+        Err(refusal) => refused(&refusal),
+    }
 }
 
 async fn files(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
@@ -361,6 +377,25 @@ fn list_part(query: Option<&str>) -> Result<ListPart, Refusal> {
         }
     }
     Ok(part)
+}
+
+fn logs_request(query: Option<&str>) -> Result<LogsRequest, Refusal> {
+    let mut wanted = LogsRequest { limit: MOST_PARTS, ..LogsRequest::default() };
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match (&*name, value.parse::<u64>().ok()) {
+            ("step", _) => wanted.step = Some(value.into_owned()),
+            ("item", _) => wanted.item = Some(value.into_owned()),
+            ("attempt", Some(number)) if u32::try_from(number).is_ok() => {
+                wanted.attempt = Some(number as u32)
+            }
+            ("after", Some(number)) if number <= LARGEST_NUMBER => wanted.after = number as i64,
+            ("limit", Some(limit)) if (1..=MOST_PARTS as u64).contains(&limit) => {
+                wanted.limit = limit as usize
+            }
+            _ => return Err(unknown_parameter(&name, &value)),
+        }
+    }
+    Ok(wanted)
 }
 
 fn unknown_parameter(name: &str, value: &str) -> Refusal {

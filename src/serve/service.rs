@@ -47,6 +47,18 @@ pub struct ListPart {
     pub limit: usize,
 }
 
+/// Which parts of a run's logs to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogsRequest {
+    pub step: Option<String>,
+    pub item: Option<String>,
+    pub attempt: Option<u32>,
+    /// Only those after the part with this number.
+    pub after: i64,
+    /// The most parts.
+    pub limit: usize,
+}
+
 /// A request to change a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunAct {
@@ -105,6 +117,7 @@ pub trait RunService: Send + Sync + 'static {
     fn items(&self, run: &str, part: ListPart) -> Answered;
     fn item(&self, run: &str, key: &str) -> Answered;
     fn gates(&self, run: &str) -> Answered;
+    fn logs(&self, run: &str, request: &LogsRequest) -> Answered;
     fn files(&self, run: &str) -> Answered;
     /// Opens a file that [`files`](Self::files) lists.
     ///

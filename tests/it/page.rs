@@ -66,7 +66,7 @@ pub fn parcels() -> Place {
 }
 
 /// The page of the last run, from standard output.
-fn page(place: &Place) -> String {
+pub fn page(place: &Place) -> String {
     let said = place.orderflow("report last -o -");
     assert_eq!(said.exit, Some(0), "{said:?}");
     said.out
@@ -81,7 +81,7 @@ pub fn data(page: &str) -> Value {
 }
 
 /// The text of a page between two marks, without its elements.
-fn text(page: &str, from: &str, to: &str) -> String {
+pub fn text(page: &str, from: &str, to: &str) -> String {
     let start = page.find(from).unwrap_or_else(|| panic!("{from} is not there"));
     let part = &page[start..];
     let part = &part[..part.find(to).unwrap_or(part.len())];

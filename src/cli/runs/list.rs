@@ -6,7 +6,7 @@ use super::gist::Gist;
 use super::{Args, Format, began_since, find};
 use crate::diag::render::{visible, visible_json};
 use crate::event::Millis;
-use crate::history::{Counts, State};
+use crate::history::{Counts, State, quiet};
 use crate::journal::{self, Header, Lock};
 use crate::view::table::table;
 use crate::view::{milliseconds, outcome};
@@ -93,13 +93,6 @@ impl RunLine {
             text(&self.error),
         ]
     }
-}
-
-/// The time since a running run wrote to its journal, or since its runner locked it.
-fn quiet(folder: &Path) -> Millis {
-    let now = crate::runtime::now().as_millisecond();
-    let latest = journal::last_sign(folder);
-    latest.and_then(|latest| Millis::try_from(now.saturating_sub(latest)).ok()).unwrap_or(0)
 }
 
 /// `2026-11-20 14:43:02` for a time in the form of traces.

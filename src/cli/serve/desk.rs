@@ -3,9 +3,9 @@
 use super::super::approve::{record_decision, user};
 use super::super::exit::{Exit, Stop};
 use super::super::runs::{find, list};
-use super::super::show;
 use super::super::signal::record_event;
 use super::super::terminal::Terminal;
+use super::super::{logs, report, show};
 use super::children::Commanded;
 use crate::disk::real;
 use crate::event::{Arrival, Decision};
@@ -14,7 +14,8 @@ use crate::journal::{self, Lock};
 use crate::page::{self, PageData, PageMode};
 use crate::runtime::{clock, new_run_id, unix_millis};
 use crate::serve::{
-    Answered, DecideRequest, Doing, ListPart, Refusal, RefusalKind, RunAct, RunService, StartRequest,
+    Answered, DecideRequest, Doing, ListPart, LogsRequest, Refusal, RefusalKind, RunAct, RunService,
+    StartRequest,
 };
 use crate::value::Value;
 use anyhow::Context;
@@ -143,7 +144,10 @@ impl RunService for FolderDesk {
             let held = Lock::is_held(&home)?;
             let history = History::open(&home)?;
             let mode = PageMode::Served { api: format!("/api/runs/{}", find::name(&home)) };
-            let data = PageData::collect(&history, &find::called(&home)?, held)?;
+            let mut data = PageData::collect(&history, &find::called(&home)?, held)?;
+            if !held {
+                data.compare(&history, report::past(&history, &home));
+            }
             Ok((page::render(&data, &mode)?, page::policy(&mode)))
         };
         render().map_err(|error| refusal(&error))
@@ -192,6 +196,14 @@ impl RunService for FolderDesk {
     fn gates(&self, run: &str) -> Answered {
         let home = home(run)?;
         answer(|| gates(&History::open(&home)?))
+    }
+
+    fn logs(&self, run: &str, request: &LogsRequest) -> Answered {
+        let home = home(run)?;
+        logs::page(&home, request).map_err(|error| match Exit::of(&error) {
+            Exit::Invalid => Refusal { kind: RefusalKind::Unknown, ..refusal(&error) },
+            _ => refusal(&error),
+        })
     }
 
     fn files(&self, run: &str) -> Answered {

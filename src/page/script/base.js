@@ -9,7 +9,7 @@ const STATUS = $("_data").dataset.statuses.split(" ");
 const ITEM = ["in flight", "succeeded", "failed", "cancelled", "compensated", "with a failed compensation", "waiting", "not started"];
 const ITEM_GLYPH = ["run", "ok", "bad", "stop", "comp", "bad", "wait", "none"];
 const WORST = [2, 5, 6, 0, 4, 3, 1, 7];
-const WAIT = ["waits to be retried", "waits for a person", "waits for an event", "waits for the next round", "waits for a free place"];
+const WAIT = ["waits to be retried", "waits for a person", "waits for an event", "waits for the next round", "waits for a free place", "waits in its document"];
 const OUTCOME = ["running", "success", "failed", "stopped", "end not seen"];
 const OUTCOME_F = ["run", "ok", "bad", "stop", "none"];
 const STATUS_GLYPH = { success: "ok", failed: "bad", timeout: "bad", skipped: "skip", cancelled: "stop", compensated: "comp", compensation_failed: "bad" };
@@ -43,6 +43,15 @@ function ms(value) {
   const m = Math.floor((s + 30) / 60);
   return Math.floor(m / 60) + " h " + two(m % 60) + " min";
 }
+// Changes what is in a box without losing the focus there.
+function keepFocus(box, change) {
+  const active = document.activeElement, path = [];
+  if (active && active !== box && box.contains(active)) for (let node = active; node !== box; node = node.parentNode) path.unshift([...node.parentNode.children].indexOf(node));
+  change();
+  if (!path.length || box.contains(document.activeElement)) return;
+  const same = path.reduce((node, at) => node && node.children[at], box);
+  if (same && same.tagName === active.tagName) same.focus({ preventScroll: true });
+}
 const num = n => String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 const many = (n, what) => n === 1 ? "1 " + what : num(n) + " " + what + "s";
 
@@ -70,6 +79,8 @@ function go(patch, quietly) {
 let N, keyIndex, stepIndex;
 function index() {
   N = D.items.keys.length;
+  D.run.end = D.run.now;
+  D.run.read = performance.now();
   keyIndex = new Map(D.items.keys.map((key, i) => [key, i]));
   stepIndex = new Map(D.steps.map((step, i) => [step.phase, i]));
   known = { attempts: grouped(D.attempts.item), ends: grouped(D.ends.item), waits: grouped(D.waits.item) };
@@ -97,12 +108,12 @@ function fold(t) {
   const waits = D.waits;
   for (let i = 0; i < waits.item.length && waits.began[i] <= t; i++) {
     const at = waits.item[i] < 0 ? N : waits.item[i];
-    if ((waits.why[i] === 1 || waits.why[i] === 2) && !over(waits.ended[i], t) && state[at] === 0) state[at] = 6;
+    if ([1, 2, 5].includes(waits.why[i]) && !over(waits.ended[i], t) && state[at] === 0) state[at] = 6;
   }
   return state;
 }
 function steps(t) {
-  const all = D.steps.map(() => ({ running: 0, waits: [0, 0, 0, 0], ends: STATUS.map(() => 0), retried: 0, took: [], tokens: 0, dollars: 0 }));
+  const all = D.steps.map(() => ({ running: 0, waits: [0, 0, 0, 0, 0, 0], ends: STATUS.map(() => 0), retried: 0, took: [], tokens: 0, dollars: 0 }));
   const { attempts, ends, waits } = D;
   for (let i = 0; i < attempts.item.length && attempts.began[i] <= t; i++) {
     const step = all[attempts.step[i]];

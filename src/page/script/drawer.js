@@ -12,7 +12,12 @@ function value(one, about) {
   const shown = one.html ? el("div", { class: "md", tabindex: 0 }) : el("pre", { tabindex: 0, class: one.json ? "json" : null }, one.json ? coloured(one.text) : one.text || "(empty text)");
   if (one.html) shown.innerHTML = one.html; // rendered from escaped markdown; the policy of the page lets nothing in it run
   return el("div", { class: "val" }, el("div", { class: "head" }, el("b", {}, one.name), ty && ty.type && el("span", { class: "ty" }, ty.type), about),
-    shown, one.cut && el("p", { class: "dim" }, "cut: " + num(one.cut) + " bytes in all; orderflow show " + D.run.name + " --item KEY --format json has it whole"));
+    shown, (one.files || []).map(preview), one.cut && el("p", { class: "dim" }, "cut: " + num(one.cut) + " bytes in all; orderflow show " + D.run.name + " --item KEY --format json has it whole"));
+}
+function preview(file) {
+  const size = file.bytes === null ? "it is gone" : file.bytes < 1024 ? many(file.bytes, "byte") : num(Math.round(file.bytes / 1024)) + " KiB";
+  const name = api && file.bytes !== null ? el("a", { href: api + "/files/" + file.path.split("/").map(encodeURIComponent).join("/"), download: "" }, file.path) : el("span", {}, file.path);
+  return [el("p", { class: "dim" }, name, " · " + size), file.text !== undefined && el("pre", { class: "file", tabindex: 0, "aria-label": "The beginning of " + file.path }, file.text || "(empty)")];
 }
 function coloured(text) {
   const parts = [];
@@ -58,7 +63,7 @@ function tabLog(item, step, t) {
     one.error && el("p", { class: "bad" }, one.error.message, one.error.code && [" ", el("code", {}, one.error.code)]),
     one.error && el("p", { class: "dim" }, one.error.outcome),
     (one.log || one.error && one.error.log) && el("pre", { class: "log", tabindex: 0 }, one.log || one.error.log)]);
-  return out.length ? out : none("It did not fail, and no log of it is stored.");
+  return out.length ? out : none("It has logged nothing.");
 }
 function began(item, detail) {
   const found = own(item).attempts.filter(i => D.attempts.step[i] === detail.step && D.attempts.number[i] === detail.number && D.attempts.element[i] === detail.element);
@@ -101,11 +106,18 @@ function tabTalk(item, step, t) {
   return details(item, step).map(one => one.messages && one.messages.length ? [el("h3", {}, "Attempt " + one.number + (one.round !== undefined ? ", round " + one.round : "")),
     ...one.messages.filter(m => m.at <= t).map(m => el("div", { class: "msg " + m.role.replace(/\W.*/, "") }, el("p", { class: "dim" }, m.role + (m.name ? " " + m.name : "") + " · at " + ms(m.at)), el("pre", { tabindex: 0 }, m.text), m.cut && none("cut: " + num(m.cut) + " bytes in all")))] : []);
 }
+function tabInner(item, step, t) {
+  const all = details(item, step).filter(one => one.ran && began(item, one) <= t);
+  const state = { running: "run", waiting: "person", interrupted: "stop" };
+  return all.map(one => [el("h3", {}, "Attempt " + one.number + (one.element >= 0 ? ", element " + one.element : "") + ": " + one.ran.document), one.ran.steps.length ? "" : none("Nothing has begun in it."),
+    ...one.ran.steps.map(inner => { const kind = state[inner.state] || STATUS_GLYPH[inner.state]; return el("div", { class: "att" }, el("p", {}, glyph(kind), " ", el("b", {}, inner.title), " ", el("span", { class: "dim" }, (STATUS_WORD[inner.state] || inner.state) + (inner.took >= 0 ? " · " + ms(inner.took) : "") + (inner.attempts > 1 ? " · " + inner.attempts + " attempts" : ""))),
+      inner.question && el("p", { class: "wait" }, inner.question), inner.error && el("p", { class: "bad" }, inner.error), inner.log && el("pre", { class: "log", tabindex: 0 }, inner.log)); })]);
+}
 function overview(item, t) {
   const detail = detailOf(item), state = fold(t)[item < 0 ? N : item], out = [line(ITEM_GLYPH[state], "b", ITEM[state])];
   const cause = item >= 0 && D.causes[D.items.cause[item]];
   if (cause && t === Infinity) out.push(el("p", { class: "bad" }, cause.step !== null && [stepLink(cause.step, { tab: "log" }), ": "], cause.message));
-  if (api && [2, 4, 5].includes(state) && t === Infinity) out.push(el("form", { class: "act", "data-act": "retry", "data-item": keyOf(item) }, el("button", { type: "submit" }, "Retry this item"), el("span", { class: "said", role: "status" })));
+  if (api && !D.run.live && [2, 4, 5].includes(state) && t === Infinity) out.push(el("form", { class: "act", "data-act": "retry", "data-items": JSON.stringify([keyOf(item)]) }, el("button", { type: "submit" }, "Retry this item"), el("span", { class: "said", role: "status" })));
   if (detail && detail.resolved) out.push(el("p", {}, "resolved by hand: " + detail.resolved));
   out.push(el("h3", {}, "Steps"));
   const rows = D.steps.map((step, i) => [stepOfItem(item, i, t), i]).filter(([at]) => at.state !== "none");
@@ -135,26 +147,37 @@ function stepOverview(step, t) {
   if (N > 1) list("Slowest", slow.sort((a, b) => D.ends.took[b] - D.ends.took[a]).slice(0, 5), itemLink);
   return out;
 }
-const TABS = [["in", "In", tabIn], ["out", "Out", tabOut], ["log", "Log", tabLog], ["attempts", "Attempts", tabAttempts], ["compensation", "Compensation", tabCompensation], ["talk", "Conversation", tabTalk]];
+const TABS = [["in", "In", tabIn], ["out", "Out", tabOut], ["log", "Log", tabLog], ["attempts", "Attempts", tabAttempts], ["compensation", "Compensation", tabCompensation], ["talk", "Conversation", tabTalk], ["inner", "Document", tabInner]];
 let returnTo = null;
 function drawDrawer(item, t) {
   const drawer = $("_drawer"), step = stepIndex.has(S.step) ? stepIndex.get(S.step) : null;
   const show = step !== null || item !== null;
   if (!show && !drawer.hidden && returnTo && returnTo.isConnected) returnTo.focus({ preventScroll: true });
   drawer.hidden = !show;
+  const logs = [...drawer.querySelectorAll(".log")].map(log => log.scrollTop + log.clientHeight >= log.scrollHeight - 4 ? Infinity : log.scrollTop);
+  // What is the same stays, with the focus and what a person has selected.
+  const put = nodes => {
+    const now = el("div", {}, nodes);
+    if (now.innerHTML === drawer.innerHTML) return;
+    const title = drawer.querySelector("h2");
+    const same = title && title.textContent === now.querySelector("h2").textContent;
+    keepFocus(drawer, () => drawer.replaceChildren(...now.childNodes));
+    drawer.querySelectorAll(".log").forEach((log, i) => { log.scrollTop = same && i in logs ? Math.min(logs[i], log.scrollHeight) : log.scrollHeight; });
+  };
   body.classList.toggle("drawn", show);
   if (!show) return;
   // One item: it is always the chosen one.
   const who = item === null && D.run.single && N === 1 && step !== null && !D.steps[step].once ? 0 : item === null && step !== null && D.steps[step].once ? -1 : item;
   const title = step === null ? "Item " + keyOf(who) : D.steps[step].title;
   const head = [el("h2", { tabindex: -1, id: "_drawer-title" }, title), el("button", { type: "button", class: "close", "aria-label": "Close details", onclick: () => go({ step: null, item: step === null ? null : S.item, tab: null }) }, "✕")];
-  if (step === null) return void drawer.replaceChildren(...head, ...overview(who, t));
+  if (step === null) return void put([...head, ...overview(who, t)]);
   const facts = [D.steps[step].who, who !== null && !D.run.single && (who < 0 ? "once, after all items" : "")].filter(Boolean).join(" · ");
   head.push(el("p", { class: "dim" }, facts, who !== null && who >= 0 && !D.run.single && [facts && " · ", el("a", { class: "mono", href: link({ step: null, tab: null }) }, keyOf(who))]));
-  if (who === null) return void drawer.replaceChildren(...head, ...stepOverview(step, t));
+  if (who === null) return void put([...head, ...stepOverview(step, t)]);
   const at = stepOfItem(who, step, t), talks = details(who, step).some(one => one.messages && one.messages.length);
-  const tabs = TABS.filter(([name]) => name === "talk" ? talks : name === "compensation" ? D.steps[step].compensation !== null || D.steps[step].compensates.length : true);
-  const wanted = tabs.find(([name]) => name === S.tab) || tabs.find(([name]) => name === (at.state === "bad" ? "log" : "out"));
+  const inside = details(who, step).some(one => one.ran);
+  const tabs = TABS.filter(([name]) => name === "talk" ? talks : name === "inner" ? inside : name === "compensation" ? D.steps[step].compensation !== null || D.steps[step].compensates.length : true);
+  const wanted = tabs.find(([name]) => name === S.tab) || tabs.find(([name]) => name === (inside && at.state !== "ok" ? "inner" : ["bad", "run"].includes(at.state) ? "log" : "out"));
   const bar = el("div", { class: "tabs", role: "tablist", "aria-label": "Details" }, tabs.map(([name, text]) => el("button", { type: "button", role: "tab", id: "_tab-" + name, "aria-selected": String(name === wanted[0]), "aria-controls": "_panel", tabindex: name === wanted[0] ? 0 : -1,
     onclick: () => { go({ tab: name }); $("_tab-" + name).focus(); } }, text + (name === "attempts" && at.attempts.length ? " " + at.attempts.length : ""))));
   bar.addEventListener("keydown", event => {
@@ -166,6 +189,6 @@ function drawDrawer(item, t) {
     $("_tab-" + next).focus();
   });
   const [lines] = marginOfItem(step, who, t);
-  drawer.replaceChildren(...head, ...lines.slice(0, 2), bar, el("div", { role: "tabpanel", id: "_panel", "aria-labelledby": "_tab-" + wanted[0], tabindex: 0 }, wanted[2](who, step, t)));
+  put([...head, ...lines.slice(0, 2), bar, el("div", { role: "tabpanel", id: "_panel", "aria-labelledby": "_tab-" + wanted[0], tabindex: 0 }, wanted[2](who, step, t))]);
 }
 

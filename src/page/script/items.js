@@ -4,7 +4,8 @@ const line = (icon, kind, text) => el("p", { class: kind }, icon && glyph(icon),
 function marginOfAll(step, now) {
   const lines = [], out = D.steps[step], count = name => now.ends[STATUS.indexOf(name)];
   const at = (n, word) => D.run.single ? word : num(n) + " " + word;
-  if (now.running) lines.push(D.run.live || moment() < D.run.end ? line("run", "b run", at(now.running, "running")) : line("stop", "b stop", at(now.running, "interrupted")));
+  const runs = now.running - now.waits[5];
+  if (runs > 0) lines.push(D.run.live || moment() < D.run.end ? line("run", "b run", at(runs, "running")) : line("stop", "b stop", at(runs, "interrupted")));
   now.waits.forEach((n, why) => { if (n) lines.push(line(why === 1 ? "person" : "wait", "b wait", at(n, n === 1 ? WAIT[why] : WAIT[why].replace("waits", "wait")))); });
   const done = count("success") + count("compensated");
   const tried = now.ends.reduce((a, b) => a + b, 0) - count("skipped") - count("cancelled");
@@ -34,7 +35,7 @@ function stepOfItem(item, step, t) {
   for (const i of mine.ends) if (D.ends.step[i] === step && D.ends.at[i] <= t) at.ends.push(i);
   for (const i of mine.waits) if (D.waits.step[i] === step && D.waits.began[i] <= t && !over(D.waits.ended[i], t)) at.waits.push(i);
   const running = at.attempts.filter(i => !over(D.attempts.ended[i], t));
-  if (running.length) [at.state, at.word] = D.run.live || t < D.run.end ? ["run", "running"] : ["stop", "interrupted"];
+  if (running.length && !at.waits.some(i => D.waits.why[i] === 5)) [at.state, at.word] = D.run.live || t < D.run.end ? ["run", "running"] : ["stop", "interrupted"];
   else if (at.waits.length) [at.state, at.word] = [D.waits.why[at.waits[0]] === 1 ? "person" : "wait", WAIT[D.waits.why[at.waits[0]]]];
   else if (at.ends.length) {
     const last = new Map();
@@ -44,7 +45,7 @@ function stepOfItem(item, step, t) {
     at.state = STATUS_GLYPH[worst];
     at.word = STATUS_WORD[worst] + (names.length > 1 ? ", " + names.filter(n => n === worst).length + " of " + names.length : "");
     at.took = [...last.values()].reduce((sum, i) => sum + Math.max(0, D.ends.took[i]), 0);
-  } else if (t === Infinity && fold(t)[item < 0 ? N : item] !== 0) at.word = D.steps[step].kind === "forward" ? "not reached" : "not needed";
+  } else if (t === Infinity && ![0, 6].includes(fold(t)[item < 0 ? N : item])) at.word = D.steps[step].kind === "forward" ? "not reached" : "not needed";
   else at.word = "not reached yet";
   return at;
 }
@@ -105,9 +106,15 @@ function buildStrip() {
   const strip = $("_strip");
   if (N < 2) return;
   strip.hidden = false;
+  const causes = D.causes.map((one, i) => num(one.count) + " × " + (one.step === null ? "deadline" : D.steps[one.step].title) + ": " + (one.code || one.message).slice(0, 60));
+  if (buildStrip.search) {
+    strip.querySelector("h2").textContent = many(N, "item");
+    buildStrip.offer(causes);
+    return;
+  }
   const states = el("span", { class: "states" }), cause = el("select", { "aria-label": "Filter by cause", onchange: event => go({ cause: event.target.value || null, range: null }) });
-  cause.append(el("option", { value: "" }, "all causes"), ...D.causes.map((one, i) => el("option", { value: i },
-    num(one.count) + " × " + (one.step === null ? "deadline" : D.steps[one.step].title) + ": " + (one.code || one.message).slice(0, 60))));
+  const offer = all => { cause.replaceChildren(el("option", { value: "" }, "all causes"), ...all.map((text, i) => el("option", { value: i }, text))); cause.hidden = all.length < 2; };
+  offer(causes);
   const search = el("input", { type: "search", placeholder: "find a key  /", "aria-label": "Find an item by its key", oninput: event => go({ q: event.target.value || null, range: null }, true) });
   search.addEventListener("keydown", event => {
     const found = matching(fold(moment()));
@@ -120,8 +127,8 @@ function buildStrip() {
     if (step) { event.preventDefault(); move(active + step); }
     else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(active); }
   });
-  strip.replaceChildren(el("div", { class: "tools" }, el("h2", {}, many(N, "item")), states, D.causes.length > 1 && cause, search), el("div", { class: "line" }, list, el("span", { class: "now" })), el("div", { class: "found" }));
-  Object.assign(buildStrip, { states, cause, search, list, now: strip.querySelector(".now"), found: strip.querySelector(".found") });
+  strip.replaceChildren(el("div", { class: "tools" }, el("h2", {}, many(N, "item")), states, cause, search), el("div", { class: "line" }, list, el("span", { class: "now" })), el("div", { class: "found" }));
+  Object.assign(buildStrip, { offer, states, cause, search, list, now: strip.querySelector(".now"), found: strip.querySelector(".found") });
 }
 const perRow = () => { const top = cells[0] && cells[0].offsetTop; const next = cells.findIndex(cell => cell.offsetTop !== top); return next < 0 ? cells.length : next; };
 function move(to) {
@@ -145,10 +152,10 @@ function drawStrip(item, state) {
   const counts = new Array(8).fill(0);
   for (let i = 0; i < N; i++) counts[state[i]]++;
   const wanted = S.state === null ? [] : S.state.split(",");
-  states.replaceChildren(...WORST.filter(s => counts[s] || wanted.includes(String(s))).map(s => el("button", {
+  keepFocus(states, () => states.replaceChildren(...WORST.filter(s => counts[s] || wanted.includes(String(s))).map(s => el("button", {
     type: "button", "aria-pressed": String(wanted.includes(String(s))),
     onclick: () => { const rest = wanted.filter(w => w !== String(s)); go({ state: (wanted.includes(String(s)) ? rest : [...rest, s]).join(",") || null, range: null }); },
-  }, glyph(ITEM_GLYPH[s]), " ", num(counts[s]) + " " + ITEM[s])).flatMap(button => [button, " "]));
+  }, glyph(ITEM_GLYPH[s]), " ", num(counts[s]) + " " + ITEM[s])).flatMap(button => [button, " "])));
   if (document.activeElement !== search) search.value = S.q || "";
   cause.value = S.cause === null ? "" : S.cause;
   const all = matching(state), size = Math.ceil(all.length / MOST_CELLS) || 1, bins = [];

@@ -8,7 +8,8 @@ function draw() {
   const item = itemOf(S.item), state = fold(t);
   drawHeader(t, state);
   drawStrip(item, state);
-  drawMargins(item, t);
+  drawRunning(t);
+  keepFocus($("_doc"), () => drawMargins(item, t));
   drawDrawer(item, t);
   drawTimeline(item, t, state);
   drawTime(t);
@@ -31,7 +32,7 @@ const inView = node => { const box = node.getBoundingClientRect(); return box.to
 
 // Keys.
 function help() {
-  const keys = [["j k", "next and previous step"], ["f", "next failure"], ["/", "find an item"], ["← →", "move among items or tabs"], ["Enter", "choose"], ["Esc", "close, then all items"], ["d r t g", "document, graph, timeline, figures"], ["?", "these keys"]];
+  const keys = [["j k", "next and previous step"], ["f", "next failure"], ["n", "next item that waits for a person"], ["/", "find an item"], ["← →", "move among items or tabs"], ["Enter", "choose"], ["Esc", "close, then all items"], ["d r t g", "document, graph, timeline, figures"], ["?", "these keys"]];
   const box = el("dialog", { "aria-labelledby": "_keys" }, el("h2", { id: "_keys" }, "Keys"), el("dl", {}, keys.map(([key, text]) => [el("dt", {}, key.split(" ").map((one, i) => [i ? " " : "", el("kbd", {}, one)])), el("dd", {}, text)])), el("p", {}, el("button", { type: "button", onclick: () => box.close() }, "Close")));
   box.addEventListener("close", () => box.remove());
   body.append(box);
@@ -51,6 +52,13 @@ function nextFailure() {
   const at = bad.findIndex(([item, step]) => item === S.item && step === S.step), [item, step] = bad[(at + 1) % bad.length];
   go({ view: null, item: D.run.single ? null : item, step, tab: "log" });
 }
+function nextGate() {
+  const all = [...document.querySelectorAll("#_needs .need[data-gate]")].filter(one => one.checkVisibility());
+  const next = all[(all.findIndex(one => one.contains(document.activeElement)) + 1) % all.length];
+  if (!next) return;
+  if (S.view !== null) go({ view: null });
+  (next.querySelector("button[name=approve]") || next.querySelector("a")).focus();
+}
 document.addEventListener("keydown", event => {
   const typing = /^(input|select|textarea)$/i.test(event.target.tagName) && event.target.type !== "range";
   if (event.key === "Escape") {
@@ -60,7 +68,7 @@ document.addEventListener("keydown", event => {
     return;
   }
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const act = { j: () => walk(1), k: () => walk(-1), f: nextFailure, "?": help, d: () => go({ view: null }), r: () => go({ view: "graph" }), t: () => go({ view: "timeline" }), g: () => go({ view: "figures" }),
+  const act = { n: nextGate, j: () => walk(1), k: () => walk(-1), f: nextFailure, "?": help, d: () => go({ view: null }), r: () => go({ view: "graph" }), t: () => go({ view: "timeline" }), g: () => go({ view: "figures" }),
     "/": () => buildStrip.search && (S.view === "figures" && go({ view: null }), buildStrip.search.focus()) }[event.key];
   if (act) { event.preventDefault(); act(); }
 });

@@ -1,30 +1,62 @@
-// Where the page is served: its buttons, and the newest state of a run that continues.
-const RESTS = 1500;
+// Where the page is served: its buttons, what happens as it happens, and the last words of what runs.
+const OPEN = ["running", "paused", "waiting"], SOON = 250, SECOND = 1000, MOST_RUNNING = 8, WORDS = 8000;
 async function send(path, data) {
   const answer = await fetch(api + path, { method: "POST", credentials: "same-origin", headers: { "content-type": "application/json" }, body: JSON.stringify(data) });
   if (answer.ok) return null;
   const said = await answer.json().catch(() => ({}));
-  return said.error?.message || said.message || said.error || answer.statusText;
+  return said.error || answer.statusText;
 }
 function enable() {
   document.addEventListener("submit", async event => {
     const form = event.target.closest("form.act");
     if (!form) return;
     event.preventDefault();
-    const said = form.querySelector(".said"), which = event.submitter;
-    const [path, data, done] = form.dataset.act === "gate"
-      ? ["/" + which.name + "?resume=true", { step: form.dataset.step, items: [form.dataset.item], note: form.elements.note.value || null }, which.name === "approve" ? "approved" : "rejected"]
-      : ["/" + form.dataset.act, form.dataset.item ? { items: [form.dataset.item] } : {}, "asked for"];
-    form.querySelectorAll("button").forEach(button => { button.disabled = true; });
+    const said = form.querySelector(".said"), which = event.submitter, gate = form.dataset.act === "gate";
+    if (form.dataset.busy) return;
+    // Enter in the note would be the first button.
+    if (gate && document.activeElement === form.elements.note) { said.textContent = "choose Approve or Reject"; which.focus(); return; }
+    const keys = JSON.parse(form.dataset.items || "null");
+    const [path, data, done] = gate
+      ? ["/" + which.name + "?resume=true", { step: form.dataset.step, items: keys, by: form.dataset.by || null, note: form.elements.note.value || null }, which.name === "approve" ? "approved" : "rejected"]
+      : ["/" + form.dataset.act, keys ? { items: keys } : {}, "asked for"];
+    form.dataset.busy = "true";
     said.textContent = "…";
     const wrong = await send(path, data).catch(error => String(error.message || error));
+    delete form.dataset.busy;
     said.textContent = wrong || done;
-    form.querySelectorAll("button").forEach(button => { button.disabled = !wrong; });
-    if (!wrong) setTimeout(renew, 300);
+    if (!wrong) { $("_live").textContent = done; soon(); }
   });
-  const wait = () => setTimeout(async () => { await renew(); if (["running", "paused", "waiting"].includes(D.run.state)) wait(); }, Math.max(RESTS, renew.took * 8));
-  renew.took = 0;
-  if (["running", "paused", "waiting"].includes(D.run.state)) wait();
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && OPEN.includes(D.run.state)) soon(); follow(); });
+  setInterval(tick, SECOND);
+  tick();
+  follow();
+}
+
+// The events say that something has changed; the page then takes it from the server as a whole.
+let source = null, due = null, renewing = false, took = 0;
+function follow() {
+  if (!OPEN.includes(D.run.state) || document.hidden) { if (source) source.close(); source = null; return; }
+  if (source && source.readyState !== EventSource.CLOSED) return;
+  source = new EventSource(api + "/events?after=" + D.run.events);
+  source.onopen = () => connected(true);
+  source.onerror = () => connected(false);
+  source.onmessage = soon;
+  source.addEventListener("run", event => { if (JSON.parse(event.data).active !== D.run.live) soon(); });
+}
+function connected(is) {
+  let said = $("_lost");
+  if (is && said) said.remove();
+  if (!is && !said) $("_facts").after(el("p", { id: "_lost", class: "bad", role: "status" }, "not connected since " + new Date().toLocaleTimeString()));
+}
+function soon() {
+  if (due === null) due = setTimeout(async () => {
+    due = null;
+    if (renewing) return soon();
+    renewing = true;
+    await renew();
+    renewing = false;
+    follow();
+  }, Math.max(SOON, took * 4));
 }
 // Takes what has changed from the page as the server has it now.
 async function renew() {
@@ -34,30 +66,94 @@ async function renew() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html"), fresh = page.getElementById("_data");
   if (!fresh) return;
   const data = JSON.parse(fresh.textContent);
-  renew.took = performance.now() - began;
-  if (data.run.events === D.run.events && data.run.state === D.run.state) return;
-  const grown = data.items.keys.length !== D.items.keys.length || data.causes.length !== D.causes.length;
+  took = performance.now() - began;
+  if (data.run.events === D.run.events && data.run.state === D.run.state && data.run.live === D.run.live) return;
   D = data;
   document.title = page.title;
   document.querySelector("link[rel=icon]").href = page.querySelector("link[rel=icon]").getAttribute("href");
-  for (const id of ["_bar", "_figures"]) {
-    const [old, now] = [$(id), page.getElementById(id)];
-    if (id === "_bar") { for (const part of [".title", "#_counts", "#_facts"]) old.querySelector(part).replaceWith(now.querySelector(part)); old.querySelectorAll("form").forEach(form => form.remove()); old.querySelector("nav").before(...now.querySelectorAll("form")); }
-    else old.replaceChildren(...now.childNodes);
-  }
-  for (const name of ["_needs", "_fails"]) {
-    const [old, now] = [$(name), page.getElementById(name)];
-    if (old && old.contains(document.activeElement) && document.activeElement.tagName === "INPUT") continue;
-    if (old && now) old.replaceWith(now); else if (old) old.remove(); else if (now) name === "_needs" ? $("_main").prepend(now) : $("_strip").before(now);
-  }
-  const margins = page.querySelectorAll("[data-margin]");
-  document.querySelectorAll("[data-margin]").forEach((box, i) => { if (margins[i]) { box.replaceChildren(...margins[i].childNodes); box.className = margins[i].className; } });
-  const callouts = page.querySelectorAll(".callout");
-  document.querySelectorAll(".callout").forEach((box, i) => { if (callouts[i]) box.replaceWith(callouts[i]); });
-  original.clear();
+  const [bar, now] = [$("_bar"), page.getElementById("_bar")];
+  for (const part of [".title", "#_counts", "#_facts"]) bar.querySelector(part).replaceWith(now.querySelector(part));
+  const [acts, news] = [bar, now].map(one => [...one.querySelectorAll("form")]);
+  if (acts.map(form => form.dataset.act).join() !== news.map(form => form.dataset.act).join()) { acts.forEach(form => form.remove()); bar.querySelector("nav").before(...news); }
+  $("_figures").replaceChildren(...page.getElementById("_figures").childNodes);
+  swap("_needs", page.getElementById("_needs"), band => $("_main").prepend(band));
+  swap("_fails", page.getElementById("_fails"), band => $("_running").before(band));
+  keepFocus($("_doc"), () => {
+    const margins = page.querySelectorAll("[data-margin]"), callouts = page.querySelectorAll(".callout");
+    document.querySelectorAll("[data-margin]").forEach((box, i) => { if (margins[i]) { box.replaceChildren(...margins[i].childNodes); box.className = margins[i].className; } });
+    document.querySelectorAll(".callout").forEach((box, i) => { if (callouts[i]) box.replaceWith(callouts[i]); });
+    original.clear();
+  });
   countsText = null;
   index();
-  if (grown || $("_strip").hidden) { cellList = null; buildStrip(); }
+  buildStrip();
   if (!buildTime.range) buildTime(); else buildTime.fit();
   draw();
+  tick();
+}
+// Replaces a band, but not what a person is doing in it: notes, what is unfolded, and where the focus is.
+function swap(id, now, add) {
+  const old = $(id);
+  if (!old) { if (now) add(now); return; }
+  const what = form => (form.dataset.act || "") + (form.dataset.step || "") + (form.dataset.items || "");
+  const forms = band => [...band.querySelectorAll("form.act")], fold = one => one.className + [...one.querySelectorAll("summary b, summary code, summary .message")].map(node => node.textContent).join(" ");
+  const active = old.contains(document.activeElement) ? document.activeElement : null, form = active && active.closest("form.act");
+  if (!now) { old.remove(); if (active) $("_doc").focus({ preventScroll: true }); return; }
+  const notes = new Map(forms(old).filter(one => one.elements.note).map(one => [what(one), one.elements.note.value]));
+  const open = new Map([...old.querySelectorAll("details")].map(one => [fold(one), one.open]));
+  for (const one of forms(now)) if (one.elements.note && notes.get(what(one))) one.elements.note.value = notes.get(what(one));
+  for (const one of now.querySelectorAll("details")) if (open.has(fold(one))) one.open = open.get(fold(one));
+  const marks = active && active.selectionStart !== undefined ? [active.selectionStart, active.selectionEnd] : null;
+  old.replaceWith(now);
+  if (!active) return;
+  const same = form && forms(now).find(one => what(one) === what(form)), next = same || forms(now)[0];
+  const target = next && active.name && next.elements[active.name] || next && next.querySelector("button") || now.querySelector("summary, a");
+  if (target) target.focus({ preventScroll: Boolean(same) });
+  if (same && marks && target.setSelectionRange) target.setSelectionRange(...marks);
+}
+
+// The clock of a run that is active.
+let logging = false;
+async function tick() {
+  if (document.hidden) return;
+  for (const time of document.querySelectorAll("#_needs time")) {
+    const away = Date.now() - Date.parse(time.dateTime), text = seconds(Math.abs(away));
+    time.dataset.at = time.dataset.at || time.textContent;
+    time.textContent = time.dataset.at + (away < 0 ? " (in " + text + ")" : " (" + text + " ago)");
+  }
+  if (!D.run.live) return;
+  D.run.end = D.run.now + Math.round(performance.now() - D.run.read);
+  if (moment() !== Infinity) return;
+  $("_wall").textContent = seconds(D.run.end);
+  if (buildTime.range) { buildTime.fit(); drawTime(Infinity); }
+  drawRunning(Infinity);
+  if (S.view === "timeline") keepFocus($("_timeline"), () => drawTimeline(itemOf(S.item), Infinity, fold(Infinity)));
+  if (logging) return;
+  logging = true;
+  const more = await fetch(api + "/logs?after=" + D.logs, { credentials: "same-origin" }).then(answer => answer.ok ? answer.json() : null).catch(() => null);
+  logging = false;
+  if (!more || more.next <= D.logs) return;
+  D.logs = more.next;
+  for (const part of more.parts) {
+    const item = itemOf(part.item), step = stepIndex.get(part.phase), known = item !== null && details(item, step);
+    const one = known && known.filter(one => one.number === part.attempt && one.element === (part.element === null ? -1 : part.element)).pop();
+    if (one && part.text !== null) one.log = ((one.log || "") + part.text).slice(-WORDS);
+  }
+  drawRunning(Infinity);
+  drawDrawer(itemOf(S.item), Infinity);
+}
+const seconds = value => value < 60000 ? Math.floor(value / 1000) + " s" : ms(value);
+// What runs, the slowest first, with the last line of its log.
+function drawRunning(t) {
+  const box = $("_running"), A = D.attempts, all = [];
+  if (D.run.live && t === Infinity) for (let i = 0; i < A.item.length; i++) if (A.ended[i] < 0) all.push(i);
+  box.hidden = !all.length;
+  if (!all.length) return box.replaceChildren();
+  const rows = all.slice(0, MOST_RUNNING).map(i => {
+    const detail = details(A.item[i], A.step[i]).filter(one => one.number === A.number[i] && one.element === A.element[i]).pop();
+    const talk = detail && detail.messages && detail.messages.length ? detail.messages[detail.messages.length - 1].text : "";
+    const words = (detail && detail.log || talk || "").trimEnd().split("\n").pop().slice(-200);
+    return el("p", {}, el("span", { class: "times" }, seconds(D.run.end - A.began[i])), el("a", { href: "#item=" + encodeURIComponent(keyOf(A.item[i])) + "&step=" + encodeURIComponent(D.steps[A.step[i]].phase) + "&tab=log" }, !D.run.single && [el("span", { class: "mono" }, keyOf(A.item[i])), " "], el("b", {}, D.steps[A.step[i]].title)), A.number[i] > 1 && el("span", { class: "dim" }, "attempt " + A.number[i]), words && el("code", { class: "words dim" }, words));
+  });
+  keepFocus(box, () => box.replaceChildren(el("h2", { id: "_running-title" }, glyph("run"), " " + many(all.length, "step") + (all.length === 1 ? " runs" : " run")), ...rows, all.length > MOST_RUNNING ? none("… and " + num(all.length - MOST_RUNNING) + " more") : ""));
 }

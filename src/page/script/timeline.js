@@ -43,7 +43,7 @@ function lanes(all) {
   }
   return Math.max(1, ends.length);
 }
-const hatch = why => sv("pattern", { id: "_h" + why, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(" + [45, -45, 90, 0, 20][why] + ")" }, sv("line", { x1: 0, y1: 0, x2: 0, y2: 6, class: "h" + why, "stroke-width": 2.4 }));
+const hatch = why => sv("pattern", { id: "_h" + why, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(" + [45, -45, 90, 0, 20, -20][why] + ")" }, sv("line", { x1: 0, y1: 0, x2: 0, y2: 6, class: "h" + why, "stroke-width": 2.4 }));
 function ticks(from, to, most) {
   const span = Math.max(1, to - from), units = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5, 216e5, 864e5];
   const unit = units.find(u => span / u <= most) || Math.ceil(span / most / 864e5) * 864e5, all = [];
@@ -71,7 +71,7 @@ function drawTimeline(item, t, state) {
   const to = Math.max(from + 1, items.length === 1 && t === Infinity && rows.length ? Math.max(...rows.flatMap(row => row.bars.map(bar => bar.to))) : D.run.end);
   const wide = Math.max(200, box.clientWidth - 190 - 48), x = at => (at - from) / (to - from) * wide;
   const marks = ticks(from, to, Math.max(2, wide / 90));
-  const defs = sv("svg", { width: 0, height: 0, "aria-hidden": "true" }, sv("defs", {}, [0, 1, 2, 3, 4].map(hatch)));
+  const defs = sv("svg", { width: 0, height: 0, "aria-hidden": "true" }, sv("defs", {}, [0, 1, 2, 3, 4, 5].map(hatch)));
   const axis = el("div", { class: "row" }, el("span"), sv("svg", { height: 20, "aria-hidden": "true" }, marks.map(at => sv("text", { x: x(at) + 3, y: 14 }, ms(at)))));
   const drawn = rows.map(row => {
     const high = 18, svg = sv("svg", { height: row.lanes * (high + 3) + 5, role: "img", "aria-label": row.bars.slice(0, 12).map(bar => bar.text).join("; ") });
@@ -117,7 +117,7 @@ function buildTime() {
     };
     playing = requestAnimationFrame(tick);
   };
-  bar.replaceChildren(play, range, el("span", { class: "at" }), el("span", { class: "ev dim" }), el("button", { type: "button", class: "end", onclick: () => { stop(); go({ t: null }); } }, D.run.live ? "Now" : "End"), el("button", { type: "button", "aria-label": "Keys", onclick: help }, "?"));
+  bar.replaceChildren(play, range, el("span", { class: "at" }), el("span", { class: "ev dim" }), el("button", { type: "button", class: "end", onclick: () => { stop(); go({ t: null }); } }, D.run.live ? "Now" : "End"), el("button", { type: "button", class: "keys", "aria-label": "Keys", onclick: help }, "?"));
   buildTime.fit = () => {
     const step = Math.max(1, Math.round(D.run.end / 240));
     range.step = step;

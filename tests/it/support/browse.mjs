@@ -1,15 +1,8 @@
 // Opens pages of runs in Chromium and checks what a person sees and does there. Prints what is wrong.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { accessible, browser, faults, hash, readable, text } from "./browser.mjs";
 
-const [, , parts, executablePath, parcels, gate] = process.argv;
-const require = createRequire(parts + "/package.json");
-const puppeteer = require("puppeteer-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const browser = await puppeteer.launch({ executablePath, headless: true, args: ["--no-sandbox", "--disable-gpu"] });
-const faults = [];
+const [, , , , parcels, gate] = process.argv;
 async function open(file, hash = "", width = 1440) {
   const page = await browser.newPage();
   await page.setViewport({ width, height: 900 });
@@ -18,26 +11,6 @@ async function open(file, hash = "", width = 1440) {
   page.on("request", request => { if (!/^(file|data):/.test(request.url()) || (request.url().startsWith("file:") && !request.isNavigationRequest())) faults.push("request: " + request.url()); });
   await page.goto("file://" + file + hash);
   return page;
-}
-const text = (page, selector) => page.$eval(selector, node => node.innerText.replace(/\s+/g, " ").trim());
-const hash = page => page.evaluate(() => decodeURIComponent(location.hash));
-async function accessible(page, what) {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  for (const one of found.violations) faults.push(`${what}: ${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map(node => node.html.slice(0, 160) + " " + node.any.concat(node.all).map(check => check.message).join(" ")).join(" | ")}`);
-}
-async function readable(page, what) {
-  const small = await page.evaluate(() => {
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), small = [];
-    while (walker.nextNode()) {
-      const node = walker.currentNode.parentElement;
-      if (walker.currentNode.data.trim() && !node.closest("script,style") && node.checkVisibility() && parseFloat(getComputedStyle(node).fontSize) < 13) small.push(walker.currentNode.data.trim().slice(0, 40));
-    }
-    return small;
-  });
-  if (small.length) faults.push(`${what}: text below 13 px: ${small.slice(0, 5).join(", ")}`);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  if (wide > 0) faults.push(`${what}: ${wide} px wider than the window`);
 }
 
 const page = await open(parcels);
