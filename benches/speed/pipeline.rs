@@ -169,6 +169,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         graph: graph.clone(),
         run_id: "run".into(),
         outermost: "run".into(),
+        forward_key: None,
         bindings: Bindings::new(&graph, adapters),
         workspace: Workspace::create(&RunsFolder::Beside(folder.path().to_owned()), "run")?,
         observers: if traced { vec![&mut trace] } else { Vec::new() },

@@ -168,7 +168,7 @@ pub struct Context {
     pub element: Option<u32>,
     /// Equal on every attempt for the same effect.
     pub idempotency_key: String,
-    /// For a compensation: the key of the step that it compensates.
+    /// For a compensation, and for the steps of a document that compensates: the key of the compensated step.
     pub forward_key: Option<String>,
     pub agent: Option<Arc<str>>,
     pub channel: Option<Arc<str>>,

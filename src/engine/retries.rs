@@ -12,6 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct RetryRequest {
     pub item: ItemId,
     pub inputs: Option<Values>,
+    /// The attempt of the outer run that continues this one.
+    pub attempt: Option<u32>,
+}
+
+impl RetryRequest {
+    /// From the steps that failed.
+    pub fn of(item: ItemId) -> RetryRequest {
+        RetryRequest { item, inputs: None, attempt: None }
+    }
 }
 
 /// How many ends of each item are void.
@@ -52,12 +61,13 @@ impl Retries {
     /// Whether the next event is a void end, which is not shown. Called for every event, in order.
     pub fn void(&mut self, event: &Event) -> bool {
         match &event.kind {
-            EventKind::Item(item, ItemEvent::Settled { end, .. }) if end.state.is_failure() => {
-                let left = self.items.get_mut(item).filter(|left| **left > 0);
-                left.map(|left| *left -= 1).is_some()
-            }
             EventKind::Item(item, ItemEvent::Settled { end, .. }) if end.state == ItemState::Succeeded => {
                 self.revoked.remove(item)
+            }
+            // The item of a document is also retried if its run was cancelled.
+            EventKind::Item(item, ItemEvent::Settled { .. }) => {
+                let left = self.items.get_mut(item).filter(|left| **left > 0);
+                left.map(|left| *left -= 1).is_some()
             }
             EventKind::Run(RunEvent::StepsEnded(_)) => {
                 let void = self.void > 0;

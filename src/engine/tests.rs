@@ -87,8 +87,7 @@ fn go_on_in(
     }
     let mut world = world.after_crash(seen);
     let mut out = Out::default();
-    let ahead: Vec<RetryRequest> =
-        ahead.iter().map(|item| RetryRequest { item: *item, inputs: None }).collect();
+    let ahead: Vec<RetryRequest> = ahead.iter().map(|item| RetryRequest::of(*item)).collect();
     run.resume(&ahead, world.now, &mut out);
     (world.live(&mut run, &mut out), run, world)
 }

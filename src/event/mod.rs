@@ -138,6 +138,9 @@ pub enum ItemEvent {
         /// Changed inputs: then all steps are pending again.
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "restore::some_pairs")]
         inputs: Option<Values>,
+        /// The attempt of the outer run that continues this one, if it is one of a document.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
     },
     /// The failed compensations of an item were resolved by hand: its end is void, and a new one follows.
     Resolved { key: Arc<str>, note: String },

@@ -1,23 +1,21 @@
 //! A document that a step of another document runs: a run of its own in the folder of the run, with its own journal.
 //! The adapter of such a step begins the run, or continues it where it was left.
 
-use super::taken::{LockedRun, request_cancel};
+use super::earlier::{EarlierRun, Watch, began_by, run_id};
+use super::taken::LockedRun;
 use super::{New, People, Prepared, RunEnd, RunOptions, Runner};
 use crate::adapter::{Adapter, Call, Declared, Ending, Stop, contract};
 use crate::disk::Folder;
-use crate::engine::{Policy, RetryRequest, Run, spend};
-use crate::event::{
-    Answer, AttemptEvent, BUDGET, Cause, Event, EventKind, Failure, ItemEvent, ItemId, ItemState, Outcome,
-    Reply, RunEvent, Settlement, ValueId,
-};
+use crate::engine::{Policy, Run};
+use crate::event::{Answer, BUDGET, Cause, Failure, ItemId, ItemState, Outcome, Reply, Settlement, ValueId};
 use crate::graph::Graph;
 use crate::journal::{self, DocumentText};
-use crate::runtime::{self, Bindings, Finder, Inbox, NestedRun, NewItem, Observer, Requests, Workspace};
+use crate::runtime::{self, Bindings, Finder, Inbox, NewItem, Requests, Workspace};
 use crate::value::budget::Spent;
 use crate::value::dollars::Dollars;
 use crate::value::{Object, Value};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +44,7 @@ impl ChildDocument {
         !graph.gates.is_empty() || graph.steps.iter().any(|step| step.awaits.is_some())
     }
 
-    fn prepared(&self, graph: Arc<Graph>, workspace: Workspace) -> Prepared {
+    pub(super) fn prepared(&self, graph: Arc<Graph>, workspace: Workspace) -> Prepared {
         Prepared {
             graph,
             policy: self.policy.clone(),
@@ -64,29 +62,46 @@ pub struct ChildAgent {
     pub document: Arc<ChildDocument>,
     /// Whether its runs have a journal.
     pub journaled: bool,
+    /// Whether the compensations of the document are those of the step.
+    pub revoked: bool,
 }
 
 impl Adapter for ChildAgent {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
-        let (document, journaled) = (self.document.clone(), self.journaled);
+        let (document, journaled, revoked) = (self.document.clone(), self.journaled, self.revoked);
         Box::pin(async move {
             let mut pauses = stop.clone();
-            let (item, attempt) = &call.place;
-            let inbox = Inbox::of(&runtime::nested_home(&call.home, (item, attempt)));
             let hears = document.waits();
             let rests = call.rests.clone();
+            let mut spent = Spent::default();
             loop {
                 // It runs; an attempt that is repeated may have waited before.
                 rests.say(false);
+                let by = match began_by(&call) {
+                    Ok(by) => by,
+                    Err(error) => {
+                        let message = format!("cannot run {}: {error:#}", document.text.path);
+                        return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
+                    }
+                };
+                let name = runtime::attempt_name(&call.context.step, call.context.element, by);
+                let inbox = Inbox::of(&runtime::nested_home(&call.home, (&call.place.0, &name)));
                 let (document, call) = (document.clone(), call.clone());
-                let run = move |requests| async move { run(&document, journaled, &call, requests).await };
+                let run = move |requests| async move {
+                    run(&document, (journaled, revoked), &call, (by, &name), requests).await
+                };
                 match runtime::nested(stop.clone(), hears.then(|| inbox.clone()), run).await {
+                    Ok(Some(ChildEnd::Lagged(more))) => spent.add(more),
                     Ok(Some(ChildEnd::Waits(wakes))) => {
                         rests.say(true);
                         runtime::woken(&inbox, wakes, &mut pauses).await;
                         if pauses.pauses() {
                             return ChildEnd::Paused.answer(&pauses);
                         }
+                    }
+                    Ok(Some(ChildEnd::Ended(mut ended))) => {
+                        ended.spent.add(spent);
+                        return ChildEnd::Ended(ended).answer(&pauses);
                     }
                     Ok(Some(ended)) => return ended.answer(&pauses),
                     Ok(None) => {
@@ -102,118 +117,8 @@ impl Adapter for ChildAgent {
     }
 }
 
-/// Compensates a step that ran a document: by the compensations of the document, for each run of it.
-pub struct ChildRevoker {
-    pub document: Arc<ChildDocument>,
-    /// The phase of the step.
-    pub phase: String,
-}
-
-impl Adapter for ChildRevoker {
-    fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
-        Box::pin(async move {
-            let mut spent = Spent::default();
-            let mut last = None;
-            let runs = runtime::nested_runs(&call.home, &call.place.0, &self.phase).into_iter();
-            // What was done last is compensated first.
-            for run in runs.rev().filter(|run| run.element == call.context.element) {
-                let NestedRun { element, attempt, home: root } = run;
-                let attempt = runtime::attempt_name(&self.phase, element, attempt);
-                let key = call.context.forward_key.as_deref().unwrap_or_default();
-                let id = run_id(key, &attempt);
-                let (document, pauses) = (self.document.clone(), stop.clone());
-                let outermost = call.context.outermost.clone();
-                let run =
-                    move |requests| async move { revoked(&document, &id, &root, outermost, requests).await };
-                let ended = match runtime::nested(stop.clone(), None, run).await {
-                    Ok(Some(ended)) => ended,
-                    Ok(None) => {
-                        return Err(broken("the run of the document broke; this is a bug of orderflow"));
-                    }
-                    Err(error) => {
-                        let message = format!("cannot start a thread: {error}");
-                        return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
-                    }
-                };
-                match ended {
-                    ChildEnd::Other => {}
-                    ChildEnd::Ended(ended) => {
-                        spent.add(ended.spent);
-                        if ended.remains() && last.is_none() {
-                            last = Some(ended.failure(false));
-                        }
-                    }
-                    other => return other.answer(&pauses),
-                }
-            }
-            let (tokens_used, columns) = figures(spent);
-            match last {
-                // Its compensations were retried as its document says, so they are not retried once more here.
-                Some(failure) => {
-                    Err(Box::new(Failure { tokens_used, columns, retryable: false, ..*failure }))
-                }
-                None => Ok(Reply { tokens_used, columns, ..Reply::default() }),
-            }
-        })
-    }
-}
-
-/// Compensates all that the run of a document with this id has done, or continues to.
-async fn revoked(
-    document: &ChildDocument,
-    id: &str,
-    root: &Path,
-    outermost: Arc<str>,
-    requests: Requests,
-) -> ChildEnd {
-    match revoking(document, id, root, outermost, requests).await {
-        Ok(end) => end,
-        Err(error) => refused(format!("cannot compensate {}: {error:#}", document.text.path)),
-    }
-}
-
-async fn revoking(
-    document: &ChildDocument,
-    id: &str,
-    root: &Path,
-    outermost: Arc<str>,
-    requests: Requests,
-) -> anyhow::Result<ChildEnd> {
-    // A link is refused, as when the run began.
-    let (above, name) = Folder::above(root)?;
-    above.folder(&name)?;
-    if !journal::is_there(root) || journal::read(root)?.0.run != id {
-        return Ok(ChildEnd::Other);
-    }
-    let mut taken = LockedRun::take(root)?;
-    if taken.history.header().document.text != document.text.text {
-        anyhow::bail!("this run of it began with another text");
-    }
-    let outline = taken.history.outline()?;
-    let counts = outline.counts(taken.history.basis());
-    let before = taken.history.spent()?;
-    if counts.succeeded > 0 {
-        taken.revoke = Some(ItemId(0));
-    } else if counts.compensation_failed > 0 {
-        taken.retry = vec![RetryRequest { item: ItemId(0), inputs: None }];
-    } else if !outline.is_over(taken.history.basis()) {
-        request_cancel(root)?;
-    }
-    let prepared = document.prepared(document.graph.clone(), Workspace::open(root)?);
-    let attempt = (None, outermost);
-    let end = continued(document.graph.clone(), root, taken, prepared, None, requests, attempt).await?;
-    Ok(match end {
-        // What it spent before is part of the row of the step.
-        ChildEnd::Ended(mut ended) => {
-            ended.spent = ended.spent.less(&before);
-            ChildEnd::Ended(ended)
-        }
-        other => other,
-    })
-}
-
 /// The end of a run of a document.
-enum ChildEnd {
+pub(super) enum ChildEnd {
     /// It did not begin, or could not continue.
     Refused(Box<Failure>),
     /// It has done nothing, or is that of another execution of the step.
@@ -222,10 +127,12 @@ enum ChildEnd {
     Paused,
     /// It was left because only people and events can move it on; it is to continue after this time at the latest.
     Waits(Option<Duration>),
+    /// What an earlier attempt had left has ended; it has spent this since.
+    Lagged(Spent),
     Ended(Box<EndedChild>),
 }
 
-struct EndedChild {
+pub(super) struct EndedChild {
     graph: Arc<Graph>,
     end: Settlement,
     /// Its item has succeeded, and only its steps for all items have failed.
@@ -233,23 +140,29 @@ struct EndedChild {
     /// The outputs that the step declares, as an object.
     made: Result<Object, String>,
     declared: Arc<[Declared]>,
-    spent: Spent,
+    pub(super) spent: Spent,
     attempts: bool,
+    /// Whether it may have left an effect that nothing compensates, so that a retry has to continue it.
+    lasts: bool,
+    /// Whether it can be continued.
+    journaled: bool,
+    /// Whether the compensations of the document are those of the step.
+    revoked: bool,
 }
 
-fn broken(message: &str) -> Box<Failure> {
+pub(super) fn broken(message: &str) -> Box<Failure> {
     contract::failure(Cause::Protocol, message.to_owned(), Outcome::Unknown, false)
 }
 
-fn refused(message: String) -> ChildEnd {
+pub(super) fn refused(message: String) -> ChildEnd {
     ChildEnd::Refused(contract::failure(Cause::Start, message, Outcome::Unknown, false))
 }
 
 impl ChildEnd {
-    fn answer(self, stop: &Stop) -> Answer {
+    pub(super) fn answer(self, stop: &Stop) -> Answer {
         match self {
             ChildEnd::Refused(failure) => Err(failure),
-            ChildEnd::Other | ChildEnd::Paused | ChildEnd::Waits(_) => {
+            ChildEnd::Other | ChildEnd::Paused | ChildEnd::Waits(_) | ChildEnd::Lagged(_) => {
                 let message = "the run of the document was paused".to_owned();
                 Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, false))
             }
@@ -264,7 +177,7 @@ impl EndedChild {
         let (tokens_used, columns) = figures(self.spent);
         let answer = match self.end.state {
             ItemState::Succeeded => match &self.made {
-                Ok(made) => contract::done(&self.declared, &Value::Object(made.clone()).to_string()),
+                Ok(made) => self.outputs(made),
                 Err(why) => Err(contract::bad(why.clone())),
             },
             _ => Err(self.failure(stopped)),
@@ -275,12 +188,26 @@ impl EndedChild {
         }
     }
 
+    /// The values that the document made, as outputs of the step.
+    fn outputs(&self, made: &Object) -> Answer {
+        let lacks = |output: &&Declared| !output.optional && !made.contains_key(&output.name);
+        match self.declared.iter().find(lacks) {
+            Some(output) => {
+                let message = format!("output `{}`: the document ended without it", output.name);
+                Err(contract::bad(message))
+            }
+            // A single output could otherwise be this object itself.
+            None if made.is_empty() => Ok(Reply::default()),
+            None => contract::done(&self.declared, &Value::Object(made.clone()).to_string()),
+        }
+    }
+
     /// Whether an effect remains that should have been compensated.
-    fn remains(&self) -> bool {
+    pub(super) fn remains(&self) -> bool {
         self.stays || self.end.state == ItemState::CompensationFailed || !self.end.uncompensated.is_empty()
     }
 
-    fn failure(&self, stopped: bool) -> Box<Failure> {
+    pub(super) fn failure(&self, stopped: bool) -> Box<Failure> {
         let title = |error: &crate::event::ItemError| {
             let step = error.step.and_then(|id| self.graph.steps.get(id.index()));
             step.map_or(String::new(), |step| format!("{}: ", step.title))
@@ -297,7 +224,8 @@ impl EndedChild {
             message.push_str(&format!("; {}not compensated: {}", title(remains), remains.message));
         }
         let stays = self.remains();
-        let outcome = match stays {
+        // What the compensations of the document can compensate has been compensated.
+        let outcome = match stays || self.lasts && !self.revoked {
             true => Outcome::Unknown,
             false if self.attempts => Outcome::Failed,
             false => Outcome::NotExecuted,
@@ -306,13 +234,14 @@ impl EndedChild {
         let code = self.end.error.as_ref().and_then(|error| error.code.clone());
         // The agent of an inner step is not the agent of this step.
         let code = code.filter(|code| code != crate::event::UNAVAILABLE);
-        let retryable = !stays && code.as_deref() != Some(BUDGET);
+        let again = self.journaled || !self.lasts;
+        let retryable = !stays && again && code.as_deref() != Some(BUDGET);
         Box::new(Failure { code, ..*contract::failure(cause, message, outcome, retryable) })
     }
 }
 
 /// The tokens and the columns of a step whose document has spent so much.
-fn figures(spent: Spent) -> (Option<u64>, Vec<(Arc<str>, Value)>) {
+pub(super) fn figures(spent: Spent) -> (Option<u64>, Vec<(Arc<str>, Value)>) {
     let cost = spent.dollars.map(Dollars::value);
     let columns = cost.into_iter().map(|cost| (COST.into(), cost)).collect();
     ((spent.tokens > 0).then_some(spent.tokens), columns)
@@ -321,110 +250,145 @@ fn figures(spent: Spent) -> (Option<u64>, Vec<(Arc<str>, Value)>) {
 /// The column in which agents report dollars.
 const COST: &str = "cost_usd";
 
-/// Collects what a run spends and how its item ends.
-#[derive(Default)]
-struct Watch {
-    end: Option<Settlement>,
-    /// How its steps for all items ended.
-    once: Option<Settlement>,
-    spent: Spent,
-    attempts: bool,
-}
-
-impl Observer for Watch {
-    fn see(&mut self, event: &Event) -> anyhow::Result<()> {
-        spend(&mut self.spent, event);
-        match &event.kind {
-            EventKind::Item(ItemId(0), ItemEvent::Settled { end, .. }) => self.end = Some(end.clone()),
-            EventKind::Run(RunEvent::StepsEnded(end)) => self.once = Some(end.clone()),
-            EventKind::Attempt(_, _, _, AttemptEvent::Started) => self.attempts = true,
-            _ => {}
+/// Begins the run of a document for one attempt, or continues it; `by` is the attempt that has begun it, with its name.
+async fn run(
+    document: &ChildDocument,
+    (journaled, revoked): (bool, bool),
+    call: &Call,
+    by: (u32, &str),
+    requests: Requests,
+) -> ChildEnd {
+    let opened = open(document, journaled, call, by);
+    let opened = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(refused)) => return refused,
+        Err(error) => {
+            let message = format!("cannot run {}: {error:#}", document.text.path);
+            // An attempt that is repeated may have had its effect.
+            return match journaled && call.context.repeated {
+                true => refused(message),
+                false => {
+                    ChildEnd::Refused(contract::failure(Cause::Start, message, Outcome::NotExecuted, true))
+                }
+            };
         }
-        Ok(())
-    }
-}
-
-/// The id of the run of an attempt with this name, for a step with this idempotency key.
-fn run_id(key: &str, attempt: &str) -> String {
-    blake3::hash(format!("{key} {attempt}").as_bytes()).to_hex()[..32].to_owned()
-}
-
-/// Begins the run of a document for one attempt, or continues it.
-async fn run(document: &ChildDocument, journaled: bool, call: &Call, requests: Requests) -> ChildEnd {
-    match driven(document, journaled, call, requests).await {
+    };
+    let (before, lags, root) = (opened.before, opened.lags, opened.root.clone());
+    let end = match driven(opened, call, requests).await {
         Ok(end) => end,
         Err(error) => {
             let message = format!("cannot run {}: {error:#}", document.text.path);
-            let (item, attempt) = &call.place;
-            match journaled && !journal::is_there(&runtime::nested_home(&call.home, (item, attempt))) {
-                // Without a journal nothing was done.
+            // Without a journal nothing was done.
+            return match journaled && !journal::is_there(&root) {
                 true => {
                     ChildEnd::Refused(contract::failure(Cause::Start, message, Outcome::NotExecuted, true))
                 }
                 false => refused(message),
+            };
+        }
+    };
+    match end {
+        ChildEnd::Ended(mut ended) => {
+            ended.spent = ended.spent.less(&before);
+            (ended.journaled, ended.revoked) = (journaled, revoked);
+            let still = ended.end.state == ItemState::CompensationFailed;
+            match lags && ended.end.state != ItemState::Succeeded && !still {
+                true => ChildEnd::Lagged(ended.spent),
+                false => ChildEnd::Ended(ended),
             }
         }
+        other => other,
     }
 }
 
-async fn driven(
+/// A run of a document, ready to run for an attempt.
+struct OpenedRun {
+    graph: Arc<Graph>,
+    root: PathBuf,
+    prepared: Prepared,
+    /// The run to continue, or the description of a new one, if it has a journal.
+    run: Result<LockedRun, (String, Option<New>)>,
+    item: Option<NewItem>,
+    before: Spent,
+    lags: bool,
+}
+
+fn open(
     document: &ChildDocument,
     journaled: bool,
     call: &Call,
-    requests: Requests,
-) -> anyhow::Result<ChildEnd> {
-    let (item, attempt) = &call.place;
-    let workspace = Workspace::nested(&call.home, (item, attempt))?;
+    (by, name): (u32, &str),
+) -> anyhow::Result<Result<OpenedRun, ChildEnd>> {
+    let workspace = Workspace::nested(&call.home, (&call.place.0, name))?;
     let root = workspace.root().to_owned();
-    let mut graph = document.graph.clone();
-    if let Some(left) = call.context.budget {
-        // The outer run allows no more than this.
-        let settings = &mut Arc::make_mut(&mut graph).settings;
-        settings.run_budget = Some(settings.run_budget.map_or(left, |own| own.least(left)));
-    }
-    let new_item = match new_item(&graph, call) {
+    let new_item = match new_item(&document.graph, call) {
         Ok(item) => item,
         Err(why) => {
             let failure = contract::failure(Cause::Start, why, Outcome::NotExecuted, false);
-            return Ok(ChildEnd::Refused(failure));
+            return Ok(Err(ChildEnd::Refused(failure)));
         }
     };
-    let prepared = document.prepared(graph.clone(), workspace);
-    let id = run_id(&call.context.idempotency_key, attempt);
-    if journaled && journal::is_there(&root) {
-        let taken = LockedRun::take(&root)?;
-        if taken.history.header().run != id {
-            anyhow::bail!("{} has a run of another step", root.display());
-        }
-        if taken.history.header().document.text != document.text.text {
-            anyhow::bail!("this run of it began with another text");
-        }
-        let began = taken.history.outline()?.admitted() > 0;
-        let item = (!began).then_some(new_item);
-        let attempt = (Some(call), call.context.outermost.clone());
-        return continued(graph, &root, taken, prepared, item, requests, attempt).await;
-    }
-    let runner = match journaled {
+    let id = run_id(&call.context.idempotency_key, name);
+    let mut earlier = None;
+    let run = match journaled && journal::is_there(&root) {
         true => {
-            let options = RunOptions {
+            let mut taken = LockedRun::take(&root)?;
+            if taken.history.header().run != id {
+                anyhow::bail!("{} has a run of another step", root.display());
+            }
+            if taken.history.header().document.text != document.text.text {
+                anyhow::bail!("this run of it began with another text");
+            }
+            let found = EarlierRun::of(&taken.history, by, call.context.attempt)?;
+            taken.retry = found.retries(call.context.attempt);
+            earlier = Some(found);
+            Ok(taken)
+        }
+        false => Err(id),
+    };
+    let (before, lags, began) =
+        earlier.map_or_else(Default::default, |found| (found.before, found.lags(), found.began));
+    let mut graph = document.graph.clone();
+    if let Some(left) = call.context.budget {
+        // The outer run allows no more than this; it knows what earlier attempts have spent.
+        let left = left.after(&before);
+        let settings = &mut Arc::make_mut(&mut graph).settings;
+        settings.run_budget = Some(settings.run_budget.map_or(left, |own| own.least(left)));
+    }
+    let run = run.map_err(|id| {
+        let new = journaled.then(|| New {
+            run: id.clone(),
+            started: format!("{:.3}", runtime::now()),
+            document: document.text.clone(),
+            options: RunOptions {
                 home: root.clone(),
                 file: document.text.path.clone().into(),
                 uncompensated: graph.without_compensation(),
                 ..RunOptions::default()
-            };
-            let started = format!("{:.3}", runtime::now());
-            let text = document.text.clone();
-            Runner::begin(New { run: id, started, document: text, options, items: None }, prepared)?
-        }
-        false => Runner::fleeting(id, prepared),
-    };
-    let watch = Watch::default();
+            },
+            items: None,
+        });
+        (id, new)
+    });
+    let prepared = document.prepared(graph.clone(), workspace);
+    let item = (!began).then_some(new_item);
+    Ok(Ok(OpenedRun { graph, root, prepared, run, item, before, lags }))
+}
+
+async fn driven(opened: OpenedRun, call: &Call, requests: Requests) -> anyhow::Result<ChildEnd> {
+    let OpenedRun { graph, root, prepared, run, item, .. } = opened;
     let attempt = (Some(call), call.context.outermost.clone());
-    to_its_end(graph, &root, runner, watch, Some(new_item), requests, attempt).await
+    let runner = match run {
+        Ok(taken) => return continued(graph, &root, taken, prepared, item, requests, attempt).await,
+        Err((_, Some(new))) => Runner::begin(new, prepared)?,
+        Err((id, None)) => Runner::fleeting(id, prepared),
+    };
+    let watch = Watch::new(graph.clone());
+    to_its_end(graph, &root, runner, watch, item, requests, attempt).await
 }
 
 /// Continues a run from its journal.
-async fn continued(
+pub(super) async fn continued(
     graph: Arc<Graph>,
     root: &Path,
     taken: LockedRun,
@@ -433,7 +397,7 @@ async fn continued(
     requests: Requests,
     attempt: (Option<&Call>, Arc<str>),
 ) -> anyhow::Result<ChildEnd> {
-    let mut watch = Watch::default();
+    let mut watch = Watch::new(graph.clone());
     RunEnd::clear(root);
     let runner = Runner::resume(taken, prepared, &mut [&mut watch]).await?.0;
     to_its_end(graph, root, runner, watch, item, requests, attempt).await
@@ -455,7 +419,8 @@ async fn to_its_end(
     let journaled = journal::is_there(root);
     let within = call.map(|call| call.rests.clone());
     let outermost = Some(outermost);
-    let people = People { questions, waits: !journaled, within, outermost, ..People::default() };
+    let forward_key = call.and_then(|call| call.context.forward_key.as_deref()).map(Arc::from);
+    let people = People { questions, waits: !journaled, within, outermost, forward_key, ..People::default() };
     let outcome = runner.drive(&mut items, vec![&mut watch], requests, people).await;
     let (ending, waits, wakes) = (outcome.ending(), outcome.waits(), outcome.wakes);
     if let Some(trouble) = outcome.trouble {
@@ -467,7 +432,7 @@ async fn to_its_end(
     if journaled {
         ending.store(root);
     }
-    let Watch { end, once, spent, attempts } = watch;
+    let Watch { end, once, spent, attempts, lasts, .. } = watch;
     let end = end.unwrap_or_else(|| Settlement::new(ItemState::Cancelled, None));
     // Without its steps for all items it has not succeeded, and what its item did stays for the compensation.
     let stays = end.state == ItemState::Succeeded;
@@ -480,7 +445,9 @@ async fn to_its_end(
         _ => Ok(Object::new()),
     };
     let declared = call.map(|call| call.outputs.clone()).unwrap_or_default();
-    Ok(ChildEnd::Ended(Box::new(EndedChild { graph, end, stays, made, declared, spent, attempts })))
+    let (journaled, revoked) = (true, true);
+    let ended = EndedChild { graph, end, stays, made, declared, spent, attempts, lasts, journaled, revoked };
+    Ok(ChildEnd::Ended(Box::new(ended)))
 }
 
 /// The item of the run: the inputs of the step.

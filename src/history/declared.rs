@@ -47,11 +47,12 @@ impl Declared {
     pub fn misfit(&self, event: &Event) -> Option<String> {
         match &event.kind {
             EventKind::Item(_, change) => match change {
-                ItemEvent::Admitted { key, inputs } | ItemEvent::Retried { key, inputs: Some(inputs) } => {
+                ItemEvent::Admitted { key, inputs }
+                | ItemEvent::Retried { key, inputs: Some(inputs), .. } => {
                     too_long(key).or_else(|| self.inputs(inputs))
                 }
                 ItemEvent::Settled { key, .. }
-                | ItemEvent::Retried { key, inputs: None }
+                | ItemEvent::Retried { key, inputs: None, .. }
                 | ItemEvent::Resolved { key, .. }
                 | ItemEvent::Revoked { key } => too_long(key),
                 ItemEvent::DeadlinePassed { .. }

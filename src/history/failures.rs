@@ -128,7 +128,7 @@ impl History {
     pub fn retries_of(&self, keys: &[String]) -> anyhow::Result<Vec<RetryRequest>> {
         let failures = self.retryable()?;
         if failures.asks_for_run(keys) {
-            return Ok(vec![RetryRequest { item: ItemId::RUN, inputs: None }]);
+            return Ok(vec![RetryRequest::of(ItemId::RUN)]);
         }
         let mut chosen: Vec<ItemId> = match keys {
             [] => {
@@ -141,7 +141,7 @@ impl History {
         };
         chosen.sort_unstable();
         chosen.dedup();
-        Ok(chosen.into_iter().map(|item| RetryRequest { item, inputs: None }).collect())
+        Ok(chosen.into_iter().map(RetryRequest::of).collect())
     }
 
     /// The failed item with this key.

@@ -2,10 +2,11 @@
 
 use super::History;
 use super::gates::Waiting;
-use crate::engine::Ahead;
-use crate::event::{GateId, ItemId};
+use crate::engine::{Ahead, RetryRequest};
+use crate::event::{EventKind, GateId, ItemEvent, ItemId, RunEvent};
 use crate::journal;
 use crate::runtime;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +41,60 @@ impl InnerRun {
 }
 
 impl History {
+    /// Checks the journals of the documents that the items in flight, and those that are retried, have run: their steps
+    /// or their compensations will need them.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn check_inner(&self, retried: &[RetryRequest]) -> anyhow::Result<()> {
+        let retried: BTreeSet<ItemId> = retried.iter().map(|retry| retry.item).collect();
+        self.check_items(&|item, settled| !settled || retried.contains(&item), 0)
+    }
+
+    fn check_items(&self, wanted: &dyn Fn(ItemId, bool) -> bool, deep: usize) -> anyhow::Result<()> {
+        if self.graph.documents().next().is_none() || deep > DEEPEST {
+            return Ok(());
+        }
+        let mut items: BTreeMap<ItemId, (Arc<str>, bool)> = BTreeMap::new();
+        self.events(|event| {
+            match &event.kind {
+                EventKind::Item(item, ItemEvent::Settled { key, .. }) => match wanted(*item, true) {
+                    true => drop(items.insert(*item, (key.clone(), true))),
+                    false => drop(items.remove(item)),
+                },
+                EventKind::Item(
+                    item,
+                    ItemEvent::Admitted { key, .. }
+                    | ItemEvent::Retried { key, .. }
+                    | ItemEvent::Resolved { key, .. }
+                    | ItemEvent::Revoked { key },
+                ) => drop(items.insert(*item, (key.clone(), false))),
+                EventKind::Run(RunEvent::StepsBegan) => {
+                    items.insert(ItemId::RUN, ("run".into(), false));
+                }
+                EventKind::Run(RunEvent::StepsEnded(_)) => {
+                    items.insert(ItemId::RUN, ("run".into(), true));
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        for (item, (key, settled)) in items {
+            if !wanted(item, settled) {
+                continue;
+            }
+            let name = if item == ItemId::RUN { "run" } else { &*key };
+            for home in runtime::nested_homes(self.home(), &runtime::folder_name(item, name)) {
+                if journal::is_there(&home) {
+                    let inner = History::open(&home)?;
+                    inner.outline()?;
+                    inner.check_items(&|_, _| true, deep + 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The runs of documents in which items in flight are, and those within them; at most so many.
     ///
     /// # Errors
@@ -71,10 +126,9 @@ impl History {
             let name = if item == ItemId::RUN { "run" } else { &**key };
             let folder = runtime::folder_name(item, name);
             let runs = runtime::nested_runs(self.home(), &folder, &step.phase).into_iter();
-            let same = |run: &runtime::NestedRun| (run.element, run.attempt) == (at.element, attempt);
-            let Some(found) = runs.into_iter().find(same).filter(|run| journal::is_there(&run.home)) else {
-                continue;
-            };
+            // An attempt may continue the run of an earlier one.
+            let own = runs.filter(|run| run.element == at.element && run.attempt <= attempt);
+            let Some(found) = own.rev().find(|run| journal::is_there(&run.home)) else { continue };
             let path = outer.map_or(step.phase.clone(), |(path, _)| format!("{path}/{}", step.phase));
             let key = outer.map_or(key, |(_, key)| key).clone();
             let history = History::open(&found.home)?;

@@ -1,7 +1,7 @@
 //! The rows of documents that the steps of a run have run, read from the journals of their runs.
 
 use super::History;
-use crate::event::{AttemptEvent, Event, EventKind, ItemId, Millis, StepId, StepPath};
+use crate::event::{AttemptEvent, Event, EventKind, ItemEvent, ItemId, Millis, StepId, StepPath};
 use crate::graph::Graph;
 use crate::journal;
 use crate::runtime::{self, NestedRun};
@@ -97,6 +97,7 @@ impl NestedTrace {
             return Ok(Vec::new());
         }
         let mut folders: HashMap<usize, Vec<NestedRun>> = HashMap::new();
+        let mut read: HashMap<PathBuf, Vec<AttemptRows>> = HashMap::new();
         let mut all = Vec::new();
         for (position, RanDocument { place, path, attempts, key }) in ran {
             let Some(phase) = self.layout.phases.get(place) else { continue };
@@ -106,13 +107,19 @@ impl NestedTrace {
             });
             let mut rows = Vec::new();
             for (attempt, began) in attempts {
-                let same = |run: &&NestedRun| (run.element, run.attempt) == (path.element, attempt);
-                let Some(run) = runs.iter().find(same).filter(|run| journal::is_there(&run.home)) else {
-                    continue;
-                };
-                let (phase, element, item) = (&*phase.name, path.element, key.as_ref());
-                let outer = OuterRun { phase, place, element, attempt, began, item };
-                rows.extend(rows_of(&run.home)?.into_iter().map(|row| row.within(&outer)));
+                // It may have continued the run of an earlier one.
+                let own = runs.iter().filter(|run| run.element == path.element && run.attempt <= attempt);
+                let Some(run) = own.rev().find(|run| journal::is_there(&run.home)) else { continue };
+                if !read.contains_key(&run.home) {
+                    read.insert(run.home.clone(), rows_of(&run.home, run.attempt)?);
+                }
+                let parts = read.get_mut(&run.home).into_iter().flatten();
+                for part in parts.filter(|part| part.attempt == attempt) {
+                    let (phase, element, item) = (&*phase.name, path.element, key.as_ref());
+                    let began = began.saturating_sub(part.since);
+                    let outer = OuterRun { phase, place, element, attempt, began, item };
+                    rows.extend(std::mem::take(&mut part.rows).into_iter().map(|row| row.within(&outer)));
+                }
             }
             if !rows.is_empty() {
                 all.push((position, rows));
@@ -122,17 +129,30 @@ impl NestedTrace {
     }
 }
 
-/// The rows of the run of a document, in the order of its own trace.
-fn rows_of(home: &Path) -> anyhow::Result<Vec<NestedRow>> {
+/// The rows that a run of a document got in an attempt of its step.
+struct AttemptRows {
+    attempt: u32,
+    /// When the attempt began, in the time of the run.
+    since: Millis,
+    rows: Vec<NestedRow>,
+}
+
+/// The rows of the run of a document by the attempts that have moved it on, each in the order of its own trace; `began_by`
+/// is the first of them.
+fn rows_of(home: &Path, began_by: u32) -> anyhow::Result<Vec<AttemptRows>> {
+    let part = |attempt, since| AttemptRows { attempt, since, rows: Vec::new() };
     let history = History::open(home)?;
     let (mut entries, layout) = (Entries::new(&history.graph), Layout::of(&history.graph));
     let mut nested = NestedTrace::new(&history.graph, home);
-    let mut rows = Vec::new();
+    let (mut rows, mut parts) = (Vec::new(), vec![part(began_by, 0)]);
     history.replay(|event| {
+        if let EventKind::Item(_, ItemEvent::Retried { attempt: Some(attempt), .. }) = &event.kind {
+            parts.push(part(*attempt, event.at));
+        }
         nested.see(event);
         if let Some(Entry::Row { item, place, element, row, .. }) = entries.take(event) {
             nested.row(item, place, element, &row);
-            rows.push((place, element, Vec::new(), row));
+            rows.push((place, element, Vec::new(), row, parts.len() - 1));
         }
         Ok(())
     })?;
@@ -143,8 +163,10 @@ fn rows_of(home: &Path) -> anyhow::Result<Vec<NestedRow>> {
         }
     }
     rows.sort_by_key(|(place, element, ..)| (*place, *element));
-    let with_own = |(place, _, before, row): (usize, _, Vec<NestedRow>, Row)| {
-        before.into_iter().chain([NestedRow::of(&layout, place, row)])
-    };
-    Ok(rows.into_iter().flat_map(with_own).collect())
+    for (place, _, before, row, at) in rows {
+        if let Some(part) = parts.get_mut(at) {
+            part.rows.extend(before.into_iter().chain([NestedRow::of(&layout, place, row)]));
+        }
+    }
+    Ok(parts)
 }

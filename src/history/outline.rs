@@ -109,7 +109,7 @@ enum Waits {
 #[derive(Debug, Default)]
 pub struct Outline {
     tally: Tally,
-    /// How the failed items ended.
+    /// How the items ended that did not succeed.
     failures: BTreeMap<ItemId, ItemState>,
     /// Whether the steps that run once after all items have begun and must begin again for retried items.
     once: bool,
@@ -224,7 +224,7 @@ impl Outline {
             ItemEvent::Admitted { .. } => self.tally.admitted += 1,
             ItemEvent::Settled { end, .. } => {
                 *self.tally.of(end.state) += 1;
-                if end.state.is_failure() {
+                if end.state != ItemState::Succeeded {
                     self.failures.insert(item, end.state);
                 }
             }

@@ -205,7 +205,7 @@ impl Begun {
         current.history.events(|event| {
             match &event.kind {
                 EventKind::Item(item, ItemEvent::Admitted { key, inputs })
-                | EventKind::Item(item, ItemEvent::Retried { key, inputs: Some(inputs) }) => {
+                | EventKind::Item(item, ItemEvent::Retried { key, inputs: Some(inputs), .. }) => {
                     keys.insert(*item, key.clone());
                     if let Some(why) = current.lacks(inputs) {
                         begun.lacking.insert(*item, (key.clone(), why));

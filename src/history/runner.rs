@@ -80,6 +80,8 @@ pub struct People {
     pub within: Option<Rests>,
     /// The run that this process drives, if this one is within it.
     pub outermost: Option<Arc<str>>,
+    /// The key of what this run compensates, if it is one of a document that does.
+    pub forward_key: Option<Arc<str>>,
     /// Where events come from.
     pub sources: Option<Sources>,
     /// Where events of steps are published.
@@ -197,6 +199,7 @@ impl Runner {
         let mut all = Loop {
             graph,
             outermost: people.outermost.unwrap_or_else(|| id.clone()),
+            forward_key: people.forward_key,
             run_id: id,
             bindings,
             workspace,

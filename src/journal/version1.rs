@@ -73,7 +73,7 @@ impl From<FlatEvent> for Event {
             CompensationBegan { item, undoes, at } => ItemEvent::CompensationBegan(undoes).of(item, at),
             ItemFailed { item, at } => ItemEvent::Failed.of(item, at),
             ItemPutBack { item, at } => ItemEvent::Requeued.of(item, at),
-            ItemRetried { item, key, inputs, at } => ItemEvent::Retried { key, inputs }.of(item, at),
+            ItemRetried { item, key, inputs, at } => ItemEvent::Retried { key, inputs, attempt: None }.of(item, at),
             ItemResolved { item, key, note, at } => ItemEvent::Resolved { key, note }.of(item, at),
             ItemSettled { item, key, state, error, standing, left_out, at } => ItemEvent::Settled { key, end: end(state, error, standing, left_out) }.of(item, at),
             ItemsExhausted { at } => RunEvent::ItemsExhausted.at(at),

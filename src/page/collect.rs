@@ -285,7 +285,7 @@ impl Collector<'_> {
                 self.moments.admit(visible(key));
                 self.begin((item, key), Some(inputs), at);
             }
-            ItemEvent::Retried { key, inputs } => self.begin((item, key), inputs.as_ref(), at),
+            ItemEvent::Retried { key, inputs, .. } => self.begin((item, key), inputs.as_ref(), at),
             ItemEvent::Resolved { key, note, .. } => {
                 self.begin((item, key), None, at);
                 self.details.resolve(item, note);

@@ -372,7 +372,7 @@ fn request(
             element: call.step.element,
             traceparent: identity::traceparent(&all.run_id, &attempt_id),
             idempotency_key: key,
-            forward_key,
+            forward_key: forward_key.or_else(|| all.forward_key.as_deref().map(str::to_owned)),
             agent: binding.agent.clone(),
             channel: binding.channel.clone(),
             budget: call.left,

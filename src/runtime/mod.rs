@@ -35,7 +35,7 @@ pub use nested::{nested, woken};
 pub use observer::{LastWords, Observer};
 pub use outbox::{BoundSink, Outbox};
 pub use signals::{Caught, listen, outlive_large_files};
-pub use workspace::{NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_runs};
+pub use workspace::{NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_runs};
 
 use crate::adapter::question::Question;
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};
@@ -117,6 +117,8 @@ pub struct Loop<'a> {
     pub run_id: Arc<str>,
     /// The run that this process drives, which this one may be within.
     pub outermost: Arc<str>,
+    /// The key of what this run compensates, if it is one of a document that does.
+    pub forward_key: Option<Arc<str>>,
     pub bindings: Bindings,
     pub workspace: Workspace,
     pub observers: Vec<&'a mut dyn Observer>,

@@ -80,6 +80,7 @@ impl Scene {
             graph: self.graph.clone(),
             run_id: "run-1".into(),
             outermost: "run-1".into(),
+            forward_key: None,
             bindings: Bindings::new(&self.graph, agents),
             workspace: Workspace::create(&RunsFolder::Beside(folder.path().to_owned()), "run-1").unwrap(),
             observers: vec![&mut script, &mut second],

@@ -50,6 +50,14 @@ pub fn nested_runs(home: &Path, item: &str, phase: &str) -> Vec<NestedRun> {
     all
 }
 
+/// The folders of all runs of documents of an item of the run in `home`.
+pub fn nested_homes(home: &Path, item: &str) -> Vec<PathBuf> {
+    let children = Folder::open(home).and_then(|home| home.folder(CHILDREN));
+    let Ok(folder) = children.and_then(|all| all.folder(short(item))) else { return Vec::new() };
+    let entries = folder.entries().unwrap_or_default().into_iter();
+    entries.map(|(name, _)| folder.path().join(name)).collect()
+}
+
 /// The folder of the run that an attempt of a step has begun within the run in `home`. `item` and `attempt` are the names
 /// of the item's folder and of the attempt.
 pub fn nested_home(home: &Path, (item, attempt): (&str, &str)) -> PathBuf {

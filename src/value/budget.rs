@@ -57,6 +57,14 @@ impl Budget {
         }
     }
 
+    /// The limits with what was spent before.
+    pub fn after(self, before: &Spent) -> Budget {
+        Budget {
+            tokens: self.tokens.map(|left| left.saturating_add(before.tokens)),
+            dollars: self.dollars.map(|left| left.plus(before.dollars.unwrap_or_default())),
+        }
+    }
+
     /// Whether nothing is left in one of its units.
     pub fn is_spent(&self) -> bool {
         self.tokens == Some(0) || self.dollars.is_some_and(Dollars::is_zero)

@@ -489,8 +489,8 @@ fn documents_run_within_each_other() {
     let place = Place::new(
         "# Flow\n\n## Ask [document:: parts/mid.md] [each:: q in qs] [retry:: 1 fixed 1ms]\nq::String → answer::String\n",
     );
-    place.write("parts/mid.md", "# Mid\n\n## Inner [document:: low.md]\nq::String → answer::String\n\n\
-        ## Check\nanswer → checked::String\n\n```sh run\ntest -e ../again-$IN_ANSWER || { : > ../again-$IN_ANSWER; exit 1; }\necho ok\n```\n");
+    place.write("parts/mid.md", "# Mid\n\n## Inner [document:: low.md] [effects:: none]\nq::String → answer::String\n\n\
+        ## Check [effects:: none]\nanswer → checked::String\n\n```sh run\ntest -e ../again-$IN_ANSWER || { : > ../again-$IN_ANSWER; exit 1; }\necho ok\n```\n");
     place.write(
         "parts/low.md",
         "# Low\n\n## First\nq::String → answer::String\n\n```sh run\n\

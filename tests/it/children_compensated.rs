@@ -161,3 +161,39 @@ fn a_file_may_be_given_twice() {
     let told = place.run("--input order=7 --quiet");
     assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
 }
+
+/// The compensations of a document need its journal.
+#[test]
+fn without_a_journal_a_document_with_compensations_does_not_run() {
+    let document = format!("# Light\n\n## Sub [document:: sub.md]\norder::Integer → one::String\n{FINAL}");
+    let place = place(&document);
+    let told = place.run("--input order=7 --quiet --no-journal");
+    assert_eq!(told.exit, Some(2), "{}{}", told.out, told.err);
+    assert!(told.err.contains("; nothing was run\n"), "{}", told.err);
+    assert_eq!(lines(&place, "work.log"), [""; 0]);
+    place.write("sub.md", &SUB.replace(" [compensate:: Back]", " [effects:: none]"));
+    place.write("van", "");
+    let told = place.run("--input order=7 --quiet --no-journal");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+}
+
+/// What a document did not make is missing, and not an empty object.
+#[test]
+fn a_value_that_the_document_did_not_make_is_missing() {
+    let skipped = "# Sub\n\n## Zero\norder::Integer → z::String\n\n```sh run\necho no\n```\n\n\
+                   ## One [when:: z == \"yes\"]\nz → one::TYPE\n\n```sh run\necho one\n```\n";
+    for (ty, output, exit) in
+        [("String", "one::String", 1), ("JSON", "one::JSON", 1), ("String", "one?::String", 0)]
+    {
+        let place = Place::new(&format!(
+            "# Orders\n\n## Sub [document:: sub.md]\norder::Integer → {output}\n\n\
+             ## Pay [when:: one is defined]\none? → paid::String\n\n```sh run\necho \"paid $IN_ONE\" >> work.log\necho ok\n```\n"
+        ));
+        place.write("sub.md", &skipped.replace("TYPE", ty));
+        let told = place.run("--input order=7 --quiet");
+        assert_eq!(told.exit, Some(exit), "{output}: {}{}", told.out, told.err);
+        let why = "Sub failed: output `one`: the document ended without it";
+        assert_eq!(told.err.contains(why), exit == 1, "{output}: {}", told.err);
+        assert_eq!(lines(&place, "work.log"), [""; 0]);
+    }
+}

@@ -50,7 +50,7 @@ fn a_worker_that_several_documents_share_is_ended() {
 #[test]
 fn what_a_document_has_left_ends_before_the_next_attempt() {
     let place = Place::new(
-        "# Orders\n\n## Ask [document:: ask.md] [timeout:: 300ms] [retry:: 1 fixed 1ms]\nname → answer::String\n",
+        "# Orders\n\n## Ask [document:: ask.md] [timeout:: 1s] [retry:: 1 fixed 1ms]\nname → answer::String\n",
     );
     place.write(
         "ask.md",

@@ -29,17 +29,17 @@ echo \"sent $IN_APPROVED\"
 const REVIEW: &str = "\
 # Review
 
-## Check #office
+## Check #office [effects:: none]
 amount::Integer → checked::Integer
 
 ```python run
 print('{\"checked\": 5, \"tokens_used\": 7, \"cost_usd\": 0.25, \"pages\": 2}')
 ```
 
-## Ask [document:: ask.md]
+## Ask [document:: ask.md] [effects:: none]
 checked → answer::String
 
-## Decide
+## Decide [effects:: none]
 answer → approved::Boolean
 
 ```sh run

@@ -224,7 +224,7 @@ fn forge(
             }
             10 => {
                 let (item, key) = (dice.of(&[ItemId(0), ItemId(1), ItemId(9), ItemId::RUN]), "a".into());
-                let retried = ItemEvent::Retried { key, inputs: None }.of(item, 5);
+                let retried = ItemEvent::Retried { key, inputs: None, attempt: None }.of(item, 5);
                 records.insert(at, Record::Event(retried));
             }
             11 => {

@@ -10,6 +10,7 @@ mod channels;
 mod children;
 mod children_cancelled;
 mod children_compensated;
+mod children_continued;
 mod children_orphans;
 mod children_traces;
 mod ci;

@@ -265,6 +265,7 @@ impl<'a> Making<'a> {
                 Doer::Document(place) => Arc::new(ChildAgent {
                     document: self.child(root, *place)?,
                     journaled: self.bound.journaled,
+                    revoked: step.compensate.is_some_and(|by| graph.step(by).revokes),
                 }),
                 Doer::Stub => Arc::new(StubAgent::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {

@@ -122,6 +122,7 @@ fn go_on_with(
         }
         taken.retry = retry;
     }
+    taken.history.check_inner(&taken.retry)?;
     RunEnd::clear(&home);
     place(&options, &home)?;
     options.jobs = how.jobs.or(options.jobs);
@@ -264,6 +265,7 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
                 tell_ended(&taken.history, terminal)?;
                 return Ok(Exit::Ok);
             }
+            taken.history.check_inner(&[])?;
             ask()?;
             // The lock stays held, so that no other process resumes the run in between.
             match go_on_with(taken, how, &Ask::Resume { current: false }, terminal) {

@@ -67,6 +67,11 @@ pub fn run(
         let help = "leave out --no-journal, or give --wait to keep the run alive";
         return Err(Stop::new(Exit::Usage, message).help(help).into());
     }
+    let compensates = |graph: &Graph| graph.steps.iter().any(|step| step.compensate.is_some());
+    if launch.no_journal && document.run_by(&part.graph).into_iter().any(|(_, graph)| compensates(graph)) {
+        let message = "a document that a step runs is compensated from its journal, and one has compensations; nothing was run";
+        return Err(Stop::new(Exit::Usage, message).help("leave out --no-journal").into());
+    }
     // Asked before its items are read, which may take long.
     let agreed = Cell::new(false);
     let allowed = |terminal: &mut Terminal| match doers.is_err() || launch.trust {
@@ -400,8 +405,7 @@ fn drive(
         let document = desk.document.clone();
         let (asks, questions, attendance) = desk.open(sender, decided);
         let (outbox, sources, tasks) = channels.open(&document);
-        let people =
-            People { asks, questions, answers, waits, within: None, outermost: None, sources, outbox };
+        let people = People { asks, questions, answers, waits, sources, outbox, ..People::default() };
         let outcome = runner.drive(&mut *items, observers, requests, people).await;
         drop(tasks);
         attendance.close(&mut Terminal::new()).await;

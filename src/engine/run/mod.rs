@@ -125,10 +125,11 @@ impl Run {
     /// but unfinished work follows. Items that are `retried` run again; they were passed to
     /// [`recall_past`](Self::recall_past).
     pub fn resume(&mut self, retried: &[RetryRequest], now: Millis, out: &mut Out) {
-        for RetryRequest { item, inputs } in retried {
+        for RetryRequest { item, inputs, attempt } in retried {
             let known = self.items.get(item).or_else(|| self.ended(*item));
             if let Some(key) = known.map(|known| known.key().clone()) {
-                self.emit(ItemEvent::Retried { key, inputs: inputs.clone() }.of(*item, now), out);
+                let (inputs, attempt) = (inputs.clone(), *attempt);
+                self.emit(ItemEvent::Retried { key, inputs, attempt }.of(*item, now), out);
             }
         }
         self.take_up(now, out);

@@ -237,7 +237,7 @@ fn a_retried_step_keeps_its_event_and_a_new_visit_waits_for_another() {
             run.recall_past(event, &mut retries).unwrap();
         }
         let mut hand = Hand { run, out: Out::default(), now: 100 };
-        hand.run.resume(&[RetryRequest { item: ItemId(0), inputs: None }], 100, &mut hand.out);
+        hand.run.resume(&[RetryRequest::of(ItemId(0))], 100, &mut hand.out);
         if undone {
             hand.answer(0, Ok(json!(1)));
         }

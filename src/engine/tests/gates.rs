@@ -103,7 +103,7 @@ fn a_decision_about_all_is_for_those_who_come_later_too_and_a_retry_ends_a_rejec
         run.recall_past(event, &mut retries).unwrap();
     }
     let mut out = Out::default();
-    run.resume(&[RetryRequest { item: ItemId(1), inputs: None }], 100, &mut out);
+    run.resume(&[RetryRequest::of(ItemId(1))], 100, &mut out);
     assert!(run.rests() && run.standing(GateId(0)).is_none(), "{:#?}", out.events);
     assert!(out.effects.iter().any(|effect| matches!(effect, Effect::Ask(ask) if ask.item == ItemId(1))));
 }

@@ -52,8 +52,7 @@ impl Hand {
             run.recall_past(event, &mut retries).unwrap();
         }
         let mut hand = Hand { run, out, now };
-        let retried: Vec<RetryRequest> =
-            retried.iter().map(|item| RetryRequest { item: *item, inputs: None }).collect();
+        let retried: Vec<RetryRequest> = retried.iter().map(|item| RetryRequest::of(*item)).collect();
         hand.run.resume(&retried, now, &mut hand.out);
         hand
     }

@@ -182,7 +182,7 @@ fn a_failed_compensation_is_retried() {
         run.recall_past(event, &mut retries).unwrap();
     }
     let mut hand = Hand { run, out: Out::default(), now: 90 };
-    hand.run.resume(&[RetryRequest { item: ItemId(0), inputs: None }], 90, &mut hand.out);
+    hand.run.resume(&[RetryRequest::of(ItemId(0))], 90, &mut hand.out);
     assert_eq!(asked(&hand), [RECALL]);
     hand.answer(RECALL, Ok(3.into()));
     assert_eq!(ends(&hand), [ItemState::Compensated]);

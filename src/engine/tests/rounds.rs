@@ -139,7 +139,7 @@ fn a_loop_that_has_failed_is_tried_once_more_by_a_retry() {
         run.recall_past(event, &mut retries).unwrap();
     }
     hand = Hand { run, out: Out::default(), now: hand.now };
-    hand.run.resume(&[RetryRequest { item: ItemId(0), inputs: None }], hand.now, &mut hand.out);
+    hand.run.resume(&[RetryRequest::of(ItemId(0))], hand.now, &mut hand.out);
     assert_eq!(calls(&hand, 1), [(2, vec![(0, json!("a"))])]);
     hand.answer(1, Ok(json!(900)));
     hand.answer(2, Ok(json!("done")));

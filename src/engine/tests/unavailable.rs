@@ -148,7 +148,7 @@ fn a_compensation_by_the_agent_fails_and_is_tried_again_with_a_retry() {
         run.recall_past(event, &mut retries).unwrap();
     }
     let mut out = Out::default();
-    run.resume(&[RetryRequest { item: ItemId(0), inputs: None }], 100, &mut out);
+    run.resume(&[RetryRequest::of(ItemId(0))], 100, &mut out);
     let calls =
         out.effects.iter().filter(|effect| matches!(effect, Effect::Call(call) if call.step.step.0 == 1));
     assert_eq!((calls.count(), run.unavailable().len()), (1, 0));

@@ -186,7 +186,7 @@ impl Edited {
             }
         }
         let Some(first) = first else {
-            self.retries.push(RetryRequest { item: letter.item, inputs: None });
+            self.retries.push(RetryRequest::of(letter.item));
             return;
         };
         if letter.uncompensated {
@@ -197,7 +197,7 @@ impl Edited {
         {
             self.problem(row, first, message);
         }
-        self.retries.push(RetryRequest { item: letter.item, inputs: Some(inputs) });
+        self.retries.push(RetryRequest { inputs: Some(inputs), ..RetryRequest::of(letter.item) });
     }
 }
 

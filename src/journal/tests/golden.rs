@@ -102,8 +102,8 @@ fn every_kind() -> Vec<Record> {
     let mut all = records(&events);
     all.push(Record::Spawned(process));
     all.extend(records(&[
-        ItemEvent::Retried { key: "order-3".into(), inputs: None }.of(item, at),
-        ItemEvent::Retried { key: "order-3".into(), inputs: Some(again) }.of(item, at),
+        ItemEvent::Retried { key: "order-3".into(), inputs: None, attempt: None }.of(item, at),
+        ItemEvent::Retried { key: "order-3".into(), inputs: Some(again), attempt: None }.of(item, at),
         ItemEvent::CompensationBegan(step).of(item, at),
         ItemEvent::Resolved { key: "order-3".into(), note: "by hand".into() }.of(item, at),
         AttemptEvent::Repeated.of(item, path, attempt, at),

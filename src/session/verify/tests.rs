@@ -68,7 +68,7 @@ fn go_on(seed: u64, graph: &Graph, mut seen: Vec<Event>, retried: bool) -> Vec<E
     // The steps of the run run again alone, or for what comes of the items.
     let alone = failed.len() == 1;
     let again = failed.into_iter().filter(|item| retried && (alone || *item != ItemId::RUN));
-    let again: Vec<RetryRequest> = again.map(|item| RetryRequest { item, inputs: None }).collect();
+    let again: Vec<RetryRequest> = again.map(RetryRequest::of).collect();
     again.iter().for_each(|retry| retries.add(retry.item));
     let mut run = Run::new(graph.clone(), random_policy(seed));
     for event in &seen {

@@ -123,7 +123,7 @@ fn rows_are_not_larger_than_their_file() {
         let mut store = Store::create(&scene.run, &header).unwrap();
         let record = |item| {
             let key = "x".repeat(1_000_000 + 450 * more).into();
-            Record::Event(ItemEvent::Retried { key, inputs: None }.of(ItemId(item), 1))
+            Record::Event(ItemEvent::Retried { key, inputs: None, attempt: None }.of(ItemId(item), 1))
         };
         store.append(&[record(0), record(1), record(2)]).unwrap();
         store.tidy().unwrap();
