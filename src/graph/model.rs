@@ -307,6 +307,11 @@ pub struct Edge {
 }
 
 impl Step {
+    /// Whether it cannot run unless this need has succeeded; a step that runs always only needs values.
+    pub fn requires(&self, need: &Need) -> bool {
+        !self.always || need.data
+    }
+
     /// The values that its conditions use.
     pub fn asks(&self) -> impl Iterator<Item = ValueId> + '_ {
         let arms = self.chains.iter().flatten().filter_map(|arm| arm.guard.as_ref());

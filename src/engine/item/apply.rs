@@ -207,9 +207,11 @@ impl Item {
                 self.advance_state(graph, id);
             }
             self.set(id, StepState::Ended(end));
-            // A step outside of a loop waits for its end.
-            let free = |dependent: &&StepId| graph.exit(id, **dependent).is_none();
-            for &dependent in graph.step(id).dependents.iter().filter(free) {
+            // A step outside of a loop waits for its end, which does not come if the item stops or ends in it.
+            let free =
+                |dependent: &&StepId| !self.waits_for_loop(graph, id, **dependent) || self.stop.is_some();
+            let free: Vec<StepId> = graph.step(id).dependents.iter().filter(free).copied().collect();
+            for dependent in free {
                 ends.extend(self.release(graph, dependent).map(|end| (dependent, end)));
             }
         }

@@ -49,8 +49,7 @@ impl Item {
     pub(super) fn obstacle(&self, graph: &Graph, id: StepId) -> Option<Obstacle> {
         let step = graph.step(id);
         let needs = step.needs.iter().filter(|need| self.is_own(graph, need.step));
-        // A step that runs always only needs the values of the steps before it.
-        let mut needs = needs.filter(|need| !step.always || need.data).map(|need| need.step);
+        let mut needs = needs.filter(|need| step.requires(need)).map(|need| need.step);
         if let Some(need) = needs.find(|need| self.end(*need).is_none_or(End::blocks)) {
             return Some(Obstacle::Blocked(need));
         }

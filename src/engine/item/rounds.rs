@@ -132,9 +132,9 @@ impl Item {
 
     /// The step by which a loop has failed whose end a step waits for.
     pub(super) fn failed_loop(&self, graph: &Graph, id: StepId) -> Option<StepId> {
-        let needs =
-            graph.step(id).needs.iter().map(|need| need.step).filter(|need| self.is_own(graph, *need));
-        let exits: BTreeSet<RepeatId> = needs.filter_map(|need| graph.exit(need, id)).collect();
+        let step = graph.step(id);
+        let needs = step.needs.iter().filter(|need| self.is_own(graph, need.step) && step.requires(need));
+        let exits: BTreeSet<RepeatId> = needs.filter_map(|need| graph.exit(need.step, id)).collect();
         let steps = exits.into_iter().filter_map(|exit| graph.repeat(exit)).flat_map(|repeat| &repeat.steps);
         steps.copied().find(|step| self.end(*step).is_some_and(End::blocks))
     }

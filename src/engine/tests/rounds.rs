@@ -285,3 +285,22 @@ fn forged_rounds_are_refused() {
     let unknown = ItemEvent::RoundBegan { repeat: RepeatId(7), round: 2 }.of(ItemId(0), 9);
     assert!(!fold(&after, unknown));
 }
+
+#[test]
+fn what_runs_always_waits_for_no_loop_that_has_stopped() {
+    let mut report = step("Report", &[], None);
+    report.always = true;
+    report.needs = [0, 1].map(|other| crate::graph::Need { step: StepId(other), data: false }).to_vec();
+    let mut check = step("Check", &[], None);
+    check.mark = Some(Mark::Critical);
+    let mut graph = graph(vec![step("Write", &[], None), check, report]);
+    graph.steps[..2].iter_mut().for_each(|step| step.dependents = vec![StepId(2)]);
+    repeat(&mut graph, 0..=1, 0, 3);
+    let mut hand = Hand::new(graph);
+    hand.answer(1, Err("wrong"));
+    assert_eq!(hand.starts(2), 0, "Write ends first");
+    hand.answer(0, Ok(json!(1)));
+    assert_eq!(hand.starts(2), 1);
+    hand.answer(2, Ok(json!("reported")));
+    assert_eq!(hand.state(), Some(ItemState::Failed));
+}
