@@ -7,7 +7,7 @@ use super::{DocumentRecord, Findings};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::engine::{Obstacle, Refusal, Retraced};
 use crate::event::Status;
-use crate::graph::{Graph, StateId, StepId, Taken, Target};
+use crate::graph::{Graph, RepeatId, StateId, StepId, Taken, Target};
 use crate::spec::Mark;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,6 +134,13 @@ impl<'a> ItemRows<'a> {
         failed && !self.graph().step(id).repeats.is_empty()
     }
 
+    /// Whether a step is in a loop that failed after its rounds: what the row of that names, others had not waited for.
+    fn is_in_missed_loop(&self, id: StepId) -> bool {
+        let loops = self.graph().step(id).repeats.iter().filter_map(|id| self.graph().repeat(*id));
+        let missed = |step: &StepId| self.of_step(*step).iter().any(|row| self.is_of_loop(*step, *row));
+        loops.flat_map(|repeat| &repeat.steps).any(missed)
+    }
+
     pub fn is_cancelled(&self) -> bool {
         self.all().any(|row| self.record.status(row) == Status::Cancelled)
     }
@@ -242,6 +249,7 @@ impl<'a> Checker<'a, '_> {
             return None;
         }
         match self.retraced.obstacle(id) {
+            Some(Obstacle::Blocked(_)) if self.rows.is_in_missed_loop(id) => None,
             Some(Obstacle::Blocked(need)) if self.retraced.has_ended(need) => {
                 let last = self.rows.of_step(need).last().copied();
                 let why = match last.map(|row| record.status(row)) {
@@ -303,8 +311,9 @@ impl<'a> Checker<'a, '_> {
     /// a visit on which it did not wait. A step that runs always runs after a failure too, and what it waits for when
     /// the failed step is retried.
     fn early(&mut self, id: StepId) {
-        let ItemRows { record, key, .. } = *self.rows;
-        let &[row] = self.rows.of_step(id) else { return };
+        let rows = self.rows;
+        let ItemRows { record, key, .. } = *rows;
+        let &[row] = rows.of_step(id) else { return };
         let Some((start, _)) = record.times(row) else { return };
         let before = |row: usize| record.times(row).is_some_and(|(began, _)| began <= start);
         let failed = |row: usize| record.status(row).is_failure() && before(row);
@@ -312,7 +321,7 @@ impl<'a> Checker<'a, '_> {
             return;
         }
         let needs = record.graph.step(id).needs.iter().filter(|need| self.retraced.is_own(need.step));
-        for need in needs {
+        for need in needs.filter(|_| !rows.is_in_missed_loop(id)) {
             let Some(other) = self.rows.of_step(need.step).first() else { continue };
             if let Some((_, end)) = record.times(*other).filter(|(_, end)| start < *end) {
                 let [here, there] = [row, *other].map(|row| record.place(row, Cell::Started));

@@ -113,6 +113,10 @@ impl<'a> DocumentRecord<'a> {
         self.layout.phases[self.layout.place(&self.rows[row].phase)?].step
     }
 
+    fn is_same_step(self, row: usize, other: usize) -> bool {
+        self.rows[row].phase == self.rows[other].phase
+    }
+
     fn title(self, step: StepId) -> &'a str {
         &self.graph.step(step).title
     }

@@ -108,6 +108,10 @@ impl ItemRows<'_> {
         let mut last: BTreeMap<(StepId, Vec<u32>, Option<&str>), usize> = BTreeMap::new();
         for row in rows {
             let step = self.record.step(*row)?;
+            // A loop that failed since its rounds did not suffice may have been retried.
+            if self.is_of_loop(step, *row) {
+                continue;
+            }
             let each = self.graph().step(step).each.is_some();
             let element = self.record.rows[*row].input.as_deref().filter(|_| each);
             last.insert((step, self.record.rounds(*row), element), *row);
@@ -122,7 +126,11 @@ impl ItemRows<'_> {
     /// Whether the condition of a loop certainly held after a round.
     fn held(&self, repeat: &Repeat, rows: &[usize]) -> bool {
         let mut known: BTreeMap<ValueId, Value> = BTreeMap::new();
-        for row in rows.iter().filter(|row| self.record.status(**row) == Status::Success) {
+        // A step that was retried may have made a value before, and none in the end.
+        let is_last =
+            |row: &usize| rows.iter().all(|other| other <= row || !self.record.is_same_step(*row, *other));
+        let made = |row: &&usize| self.record.status(**row) == Status::Success && is_last(row);
+        for row in rows.iter().filter(made) {
             known.extend(self.record.made(*row));
         }
         let value = |name: &str| {
