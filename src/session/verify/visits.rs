@@ -115,15 +115,16 @@ impl ItemRows<'_> {
         rows.filter(|row| self.record.status(**row) == Status::Success).count()
     }
 
-    /// How often the item can have failed after it was requeued: a step must have run again, or a loop failed once more.
+    /// How often the item can have failed after it was requeued: a step must have run again, or another one failed.
     fn returns(&self) -> usize {
         let executions = self.graph().order.iter().flat_map(|id| self.executions_of_all_rounds(*id));
         let again = executions.map(|rows| rows.len().saturating_sub(1));
-        let missed = self.forward().filter(|(id, row)| self.is_of_loop(*id, *row)).count();
+        let failed =
+            |(id, row): &(StepId, usize)| is_failed(self.graph().step(*id), self.record.status(*row));
         // With times, the rows between two calls show why the second one was made.
         match self.all().any(|row| self.record.rows[row].started_ms.is_some()) {
             true => again.max().unwrap_or(0),
-            false => missed + again.sum::<usize>(),
+            false => self.forward().filter(failed).count().saturating_sub(1).max(again.sum()),
         }
     }
 
