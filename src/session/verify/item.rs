@@ -7,7 +7,7 @@ use super::{DocumentRecord, Findings};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::engine::{Obstacle, Refusal, Retraced};
 use crate::event::Status;
-use crate::graph::{Graph, RepeatId, StateId, StepId, Taken, Target};
+use crate::graph::{Graph, StateId, StepId, Taken, Target};
 use crate::spec::Mark;
 use std::collections::{BTreeMap, BTreeSet};
 
