@@ -2,7 +2,7 @@
 
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
-use super::{Told, Wanted, carry_out, permitted};
+use super::{DecisionOutcome, Wanted, carry_out, permitted};
 use crate::diag::render::visible;
 use crate::event::{Decision, GateId};
 use crate::history::{History, InnerRun};
@@ -49,7 +49,7 @@ pub fn decide(
     keys: &[String],
     decision: &Decision,
     terminal: &mut Terminal,
-) -> anyhow::Result<(Vec<Told>, bool)> {
+) -> anyhow::Result<(Vec<DecisionOutcome>, bool)> {
     let refuse = |message: String| {
         let stop = Stop::new(Exit::Invalid, format!("{message}; nothing was recorded"));
         stop.help("orderflow show RUN lists who waits")
@@ -68,7 +68,7 @@ pub fn decide(
     if all.is_empty() {
         return Err(refuse(format!("no item waits at the gate of `{}`", visible(title))).into());
     }
-    let mut told = Told::new(title.to_owned());
+    let mut outcome = DecisionOutcome::new(title.to_owned());
     let mut active = false;
     for (home, gate, key) in all {
         // The inner run has one item, with the key of the outer one.
@@ -76,11 +76,11 @@ pub fn decide(
         let (one, is_active) = carry_out((outer, &home), &wanted, decision, terminal)?;
         active |= is_active;
         for one in one {
-            told.items.extend(one.items);
-            told.questions.extend(one.questions);
-            told.already.extend(one.already);
+            outcome.items.extend(one.items);
+            outcome.questions.extend(one.questions);
+            outcome.already.extend(one.already);
         }
     }
-    told.waiting = told.items.len();
-    Ok((vec![told], active))
+    outcome.waiting = outcome.items.len();
+    Ok((vec![outcome], active))
 }

@@ -2,8 +2,10 @@
 //! or to the runner of an active run, which journals it.
 
 mod inside;
+mod outcome;
 mod tasks;
 
+use self::outcome::{DecisionOutcome, outcomes_json};
 use super::exit::{Exit, Stop};
 use super::help::with_exits;
 use super::run;
@@ -15,10 +17,9 @@ use crate::event::{Decision, Event, GateId, ItemEvent, ItemId, RunEvent};
 use crate::graph::Graph;
 use crate::history::{GateLog, History, LockedRun, Ruling, try_lock};
 use crate::journal::{Lock, LockError};
-use crate::runtime::{DecisionRequest, Inbox, clock, unix_millis};
-use crate::value::words;
+use crate::runtime::{DecisionRequest, Inbox, unix_millis};
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -109,24 +110,6 @@ struct Wanted {
     items: Option<Vec<String>>,
 }
 
-/// What came of the decision about one gate.
-struct Told {
-    /// What the gate is before.
-    title: String,
-    /// The keys of items that it decided about; for all items, how many of them wait.
-    items: Vec<String>,
-    all: bool,
-    waiting: usize,
-    /// How many waited until their time had passed.
-    late: usize,
-    /// How many have a decision that counts once the run continues.
-    stored: usize,
-    /// What was asked about the items, by key, where that depends on the item.
-    questions: Vec<(String, String)>,
-    /// Earlier decisions that stay, by item; `None` as a key for all items, as a decision for a time that passed.
-    already: Vec<(Option<String>, Option<Decision>)>,
-}
-
 pub fn approve(args: Approve, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     decide(&args.run, args.step.as_deref(), args.from.as_deref(), true, args.how, terminal)
 }
@@ -165,8 +148,8 @@ fn decide(
         && let Some((title, inner)) = inside::find(&history, step)?
     {
         drop(history);
-        let told = inside::decide(&home, &title, inner, &how.item, &decision, terminal)?;
-        return end(&home, told, (&[], 0), &decision, &how, terminal);
+        let outcomes = inside::decide(&home, &title, inner, &how.item, &decision, terminal)?;
+        return end(&home, outcomes, (&[], 0), &decision, &how, terminal);
     }
     let (wanted, unmatched) = match (step, &tasks) {
         (_, Some(tasks)) => tasks.wanted(&history.graph, &log),
@@ -190,21 +173,21 @@ fn decide(
         }
     }
     drop(history);
-    let told = carry_out((&home, &home), &allowed, &decision, terminal)?;
-    end(&home, told, (&unmatched, ticked), &decision, &how, terminal)
+    let outcomes = carry_out((&home, &home), &allowed, &decision, terminal)?;
+    end(&home, outcomes, (&unmatched, ticked), &decision, &how, terminal)
 }
 
-/// Shows what came of a decision, and continues the run if that is wanted; `told` also says whether the run is active.
+/// Shows what came of a decision, and continues the run if that is wanted; `outcomes` also says whether the run is active.
 fn end(
     home: &Path,
-    (told, active): (Vec<Told>, bool),
+    (outcomes, active): (Vec<DecisionOutcome>, bool),
     (unmatched, ticked): (&[String], usize),
     decision: &Decision,
     how: &How,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
     let name = find::called(home)?;
-    tell(&told, decision, (&name, active), how, terminal)?;
+    tell(&outcomes, decision, (&name, active), how, terminal)?;
     for text in unmatched {
         terminal.talk(&format!("no gate of this run has the text `{}`\n", visible(text)));
     }
@@ -213,7 +196,7 @@ fn end(
     };
     // The tasks of a pull request are not only approvals.
     let failed =
-        !unmatched.is_empty() && ticked == 0 || told.iter().flat_map(|told| &told.already).any(contrary);
+        !unmatched.is_empty() && ticked == 0 || outcomes.iter().flat_map(|one| &one.already).any(contrary);
     if how.resume && !active {
         let exit = run::go_on(home, &how.again, &run::Ask::Resume { current: false }, terminal)?;
         return Ok(if exit == Exit::Ok && failed { Exit::Failed } else { exit });
@@ -270,7 +253,7 @@ fn carry_out(
     wanted: &[Wanted],
     decision: &Decision,
     terminal: &mut Terminal,
-) -> anyhow::Result<(Vec<Told>, bool)> {
+) -> anyhow::Result<(Vec<DecisionOutcome>, bool)> {
     match try_lock(outer) {
         Ok(lock) => Ok((record((outer, home), lock, wanted, decision)?, false)),
         Err(LockError::Storage(error)) => {
@@ -316,7 +299,11 @@ fn carry_out(
 ///
 /// # Errors
 /// An item does not wait at the gate.
-fn outcome(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::Result<Vec<Told>> {
+fn outcome(
+    history: &History,
+    wanted: &[Wanted],
+    decision: &Decision,
+) -> anyhow::Result<Vec<DecisionOutcome>> {
     let log = history.gates()?;
     wanted.iter().map(|one| Ok(resolve(history, &log, one, decision)?.0)).collect()
 }
@@ -327,28 +314,29 @@ fn resolve(
     log: &GateLog,
     wanted: &Wanted,
     decision: &Decision,
-) -> anyhow::Result<(Told, Vec<Event>)> {
+) -> anyhow::Result<(DecisionOutcome, Vec<Event>)> {
     let (gate, at) = (wanted.gate, log.last);
     let title = || gated(&history.graph, gate);
     let within = history.graph.gate(gate).and_then(|gate| gate.within);
     let waiting = log.waiting.iter().filter(|one| one.gate == gate).count();
-    let mut told = Told { all: wanted.items.is_none(), waiting, ..Told::new(title()) };
+    let mut outcome =
+        DecisionOutcome { all: wanted.items.is_none(), waiting, ..DecisionOutcome::new(title()) };
     let mut events = Vec::new();
     let Some(keys) = &wanted.items else {
         let late: Vec<ItemId> = log.late(gate, within, decision.at).collect();
-        told.waiting -= late.len();
+        outcome.waiting -= late.len();
         // A decision that is stored already counts for its items.
         let stored = log.waiting.iter().filter(|one| one.gate == gate && one.stored.is_some()).count();
-        told.waiting = told.waiting.saturating_sub(stored);
-        told.stored = stored;
+        outcome.waiting = outcome.waiting.saturating_sub(stored);
+        outcome.stored = stored;
         let waits = log.waiting.iter().filter(|one| one.gate == gate && !late.contains(&one.item));
-        waits.for_each(|one| told.asked(&history.graph, log, one.item, gate));
+        waits.for_each(|one| outcome.asked(&history.graph, log, one.item, gate));
         events.extend(late.into_iter().map(|item| ItemEvent::GateExpired(gate).of(item, at)));
-        told.late = waiting - told.waiting;
+        outcome.late = waiting - outcome.waiting;
         match log.standing.get(&gate) {
             // Those that wait have had their decision: they are asked again.
-            Some(found) if told.waiting == 0 || found.at >= decision.at => {
-                told.already.push((None, Some(found.clone())))
+            Some(found) if outcome.waiting == 0 || found.at >= decision.at => {
+                outcome.already.push((None, Some(found.clone())))
             }
             None if history.is_over()? => {
                 let message = format!(
@@ -359,19 +347,19 @@ fn resolve(
             }
             _ => events.push(RunEvent::Decided { gate, decision: decision.clone() }.at(at)),
         }
-        return Ok((told, events));
+        return Ok((outcome, events));
     };
     let mut seen = std::collections::BTreeSet::new();
     for key in keys.iter().filter(|key| seen.insert(key.as_str())) {
         let item = log.item(key);
         match item.and_then(|item| Some((item, log.ruling(item, gate, within, decision.at)?))) {
             Some((item, Ruling::New)) => {
-                told.items.push(key.clone());
-                told.asked(&history.graph, log, item, gate);
+                outcome.items.push(key.clone());
+                outcome.asked(&history.graph, log, item, gate);
                 events.push(ItemEvent::Decided { gate, decision: decision.clone() }.of(item, at));
             }
-            Some((_, Ruling::Already(found))) => told.already.push((Some(key.clone()), Some(found))),
-            Some((_, Ruling::Late)) => told.already.push((Some(key.clone()), None)),
+            Some((_, Ruling::Already(found))) => outcome.already.push((Some(key.clone()), Some(found))),
+            Some((_, Ruling::Late)) => outcome.already.push((Some(key.clone()), None)),
             None => {
                 let message = match item {
                     Some(_) => {
@@ -390,7 +378,7 @@ fn resolve(
             }
         }
     }
-    Ok((told, events))
+    Ok((outcome, events))
 }
 
 /// Records the decision in the journal of a run that no process runs.
@@ -399,7 +387,7 @@ fn record(
     lock: Lock,
     wanted: &[Wanted],
     decision: &Decision,
-) -> anyhow::Result<Vec<Told>> {
+) -> anyhow::Result<Vec<DecisionOutcome>> {
     let is_inner = outer != home;
     let (_outer, taken) = match is_inner {
         true => (Some(lock), LockedRun::take(home)?),
@@ -409,8 +397,8 @@ fn record(
     let mut all = Vec::new();
     let mut events = Vec::new();
     for one in wanted {
-        let (told, more) = resolve(&taken.history, &log, one, decision)?;
-        all.push(told);
+        let (outcome, more) = resolve(&taken.history, &log, one, decision)?;
+        all.push(outcome);
         events.extend(more);
     }
     if !events.is_empty() {
@@ -424,34 +412,35 @@ fn record(
 }
 
 /// What came of a decision that the runner has taken.
-fn after(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::Result<Vec<Told>> {
+fn after(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::Result<Vec<DecisionOutcome>> {
     let log = history.gates()?;
-    let told = |one: &Wanted| {
+    let outcome = |one: &Wanted| {
         let gate = one.gate;
         let mine: std::collections::BTreeSet<ItemId> = log.decided_by(gate, decision).collect();
         let all = one.items.is_none();
-        let mut told = Told { all, waiting: mine.len(), ..Told::new(gated(&history.graph, gate)) };
-        mine.iter().for_each(|item| told.asked(&history.graph, &log, *item, gate));
+        let mut outcome =
+            DecisionOutcome { all, waiting: mine.len(), ..DecisionOutcome::new(gated(&history.graph, gate)) };
+        mine.iter().for_each(|item| outcome.asked(&history.graph, &log, *item, gate));
         let Some(keys) = &one.items else {
             let found = log.standing.get(&gate).filter(|found| *found != decision);
-            told.already.extend(found.map(|found| (None, Some(found.clone()))));
-            return told;
+            outcome.already.extend(found.map(|found| (None, Some(found.clone()))));
+            return outcome;
         };
         for key in keys {
             let Some(item) = log.item(key) else { continue };
             if mine.contains(&item) {
-                told.items.push(key.clone());
+                outcome.items.push(key.clone());
                 continue;
             }
             let found = match log.ruling(item, gate, None, decision.at) {
                 Some(Ruling::Already(found)) => Some(found),
                 _ => None,
             };
-            told.already.push((Some(key.clone()), found));
+            outcome.already.push((Some(key.clone()), found));
         }
-        told
+        outcome
     };
-    Ok(wanted.iter().map(told).collect())
+    Ok(wanted.iter().map(outcome).collect())
 }
 
 /// What a gate is before.
@@ -460,33 +449,22 @@ fn gated(graph: &Graph, gate: GateId) -> String {
 }
 
 fn tell(
-    all: &[Told],
+    all: &[DecisionOutcome],
     decision: &Decision,
     (run, active): (&str, bool),
     how: &How,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     if how.again.is_json() && !how.resume {
-        let told = outcome_json(all, decision, run);
-        terminal.data(&(visible_json(&serde_json::to_string_pretty(&told)?) + "\n"));
+        let shown = outcomes_json(all, decision, run);
+        terminal.data(&(visible_json(&serde_json::to_string_pretty(&shown)?) + "\n"));
         return Ok(());
     }
-    all.iter().for_each(|told| terminal.talk(&told.text(decision)));
-    if all.iter().any(Told::continues) && !active && !how.resume {
+    all.iter().for_each(|one| terminal.talk(&one.text(decision)));
+    if all.iter().any(DecisionOutcome::continues) && !active && !how.resume {
         terminal.talk(&format!("  continue the run with orderflow resume {}\n", visible(run)));
     }
     Ok(())
-}
-
-fn outcome_json(all: &[Told], decision: &Decision, run: &str) -> Value {
-    json!({
-        "run": run,
-        "approved": decision.approved,
-        "by": decision.by,
-        "note": decision.note,
-        "at": clock(decision.at),
-        "gates": all.iter().map(Told::json).collect::<Vec<Value>>(),
-    })
 }
 
 /// Records a decision about one gate as the commands do, and returns what they show with `--format json`.
@@ -507,98 +485,12 @@ pub fn record_decision(
     {
         drop(history);
         let keys = items.unwrap_or_default();
-        let (told, _) = inside::decide(home, &title, inner, &keys, decision, terminal)?;
-        return Ok(outcome_json(&told, decision, &find::called(home)?));
+        let (outcomes, _) = inside::decide(home, &title, inner, &keys, decision, terminal)?;
+        return Ok(outcomes_json(&outcomes, decision, &find::called(home)?));
     }
     let gate = history.gate_called(step)?;
     permitted(&history.graph, gate, decision)?;
     drop(history);
-    let (told, _) = carry_out((home, home), &[Wanted { gate, items }], decision, terminal)?;
-    Ok(outcome_json(&told, decision, &find::called(home)?))
-}
-
-/// The most questions that are shown.
-const QUESTIONS: usize = 10;
-
-impl Told {
-    /// Whether the run continues by what is stored.
-    fn continues(&self) -> bool {
-        match self.all {
-            true => self.stored > 0 || self.already.is_empty() && self.waiting + self.late > 0,
-            false => !self.items.is_empty(),
-        }
-    }
-
-    fn new(title: String) -> Told {
-        let (items, questions, already) = Default::default();
-        Told { title, items, all: false, waiting: 0, late: 0, stored: 0, questions, already }
-    }
-
-    /// Takes note of what was asked about an item, if it depends on the item.
-    fn asked(&mut self, graph: &Graph, log: &GateLog, item: ItemId, gate: GateId) {
-        let written = graph.gate(gate).map(|gate| gate.question.text());
-        let question = log.question(item, gate).filter(|asked| Some(*asked) != written.as_deref());
-        if let Some(question) = question.filter(|_| self.questions.len() < QUESTIONS) {
-            let key = log.key(item).map_or("run", |key| key);
-            self.questions.push((key.to_owned(), question.to_owned()));
-        }
-    }
-
-    fn json(&self) -> Value {
-        let already = self.already.iter().map(|(item, found)| {
-            json!({
-                "item": item,
-                "approved": found.as_ref().map(|found| found.approved),
-                "by": found.as_ref().map(|found| &found.by),
-                "note": found.as_ref().and_then(|found| found.note.as_ref()),
-                "at": found.as_ref().map(|found| clock(found.at)),
-            })
-        });
-        json!({
-            "step": self.title,
-            "items": (!self.all).then_some(&self.items),
-            "waiting": self.waiting,
-            "questions": self.questions.iter().map(|(item, text)| json!({"item": item, "question": text})).collect::<Vec<_>>(),
-            "already": already.collect::<Vec<_>>(),
-        })
-    }
-
-    fn text(&self, decision: &Decision) -> String {
-        let (title, verb) = (visible(&self.title), decision.verb());
-        let mut text = String::new();
-        match (self.all, self.items.as_slice()) {
-            (true, _) if self.already.is_empty() => {
-                let now = match self.waiting {
-                    0 => "none waits now".to_owned(),
-                    1 => "1 waits now".to_owned(),
-                    more => format!("{more} wait now"),
-                };
-                text.push_str(&format!("{verb} {title} for all items; {now}\n"));
-                if self.late > 0 {
-                    let late = words::count(self.late, "item");
-                    text.push_str(&format!("  too late for {late}: the time to decide has passed\n"));
-                }
-            }
-            (false, [only]) => text.push_str(&format!("{verb} {title} for {}\n", visible(only))),
-            (false, [_, _, ..]) => {
-                text.push_str(&format!("{verb} {title} for {}\n", words::count(self.items.len(), "item")));
-            }
-            _ => {}
-        }
-        for (key, question) in &self.questions {
-            text.push_str(&format!("  {}: {}\n", visible(key), visible(question)));
-        }
-        for (item, found) in &self.already {
-            let whose = item.as_ref().map(|item| format!(" for {}", visible(item))).unwrap_or_default();
-            text.push_str(&match found {
-                Some(found) => format!(
-                    "{title} was already {}{whose}, at {}; nothing was recorded\n",
-                    visible(&found.said()),
-                    clock(found.at)
-                ),
-                None => format!("the time to decide about {title}{whose} has passed; nothing was recorded\n"),
-            });
-        }
-        text
-    }
+    let (outcomes, _) = carry_out((home, home), &[Wanted { gate, items }], decision, terminal)?;
+    Ok(outcomes_json(&outcomes, decision, &find::called(home)?))
 }
