@@ -78,7 +78,8 @@ impl Item {
                 let ended = ended && !self.waits_for_loop(graph, other, *id);
                 ended || blocked.contains(&other) || absent.contains(&other)
             };
-            if step.needs.iter().any(|need| self.is_own(graph, need.step) && blocks(need.step)) {
+            let mut needs = step.needs.iter().filter(|need| step.requires(need));
+            if needs.any(|need| self.is_own(graph, need.step) && blocks(need.step)) {
                 blocked.insert(*id);
             } else if self.is_routed_away(step, &gone) || self.lacks_makers(graph, step, &gone) {
                 absent.insert(*id);

@@ -280,7 +280,7 @@ fn no_step_starts_before_a_person_has_approved_it() {
         let mut open: BTreeSet<(ItemId, GateId)> = BTreeSet::new();
         let mut waits: BTreeSet<(ItemId, GateId)> = BTreeSet::new();
         let mut shut: BTreeSet<(ItemId, GateId)> = BTreeSet::new();
-        for event in &events {
+        for (index, event) in events.iter().enumerate() {
             match &event.kind {
                 EventKind::Run(RunEvent::Decided { .. }) => standing += 1,
                 EventKind::Item(item, ItemEvent::GateReached { gate, since, .. }) => {
@@ -308,12 +308,19 @@ fn no_step_starts_before_a_person_has_approved_it() {
                     shut.retain(|(other, gate)| other != item || !again(*gate));
                 }
                 EventKind::Item(item, ItemEvent::Requeued) => {
-                    // What is not on another visit stays open.
+                    // What is not asked again on this visit stays open.
                     shut.retain(|(other, _)| other != item);
                     waits.retain(|(other, _)| other != item);
+                    let same = |event: &&Event| {
+                        let ends = |change: &ItemEvent| {
+                            matches!(change, ItemEvent::Requeued | ItemEvent::RoundBegan { .. })
+                        };
+                        !matches!(&event.kind, EventKind::Item(of, change) if of == item && ends(change))
+                    };
+                    let visit = || events[index + 1..].iter().take_while(same);
                     open.retain(|(other, gate)| {
-                        let again = |event: &&Event| matches!(&event.kind, EventKind::Item(of, ItemEvent::GateReached { gate: at, .. }) if (of, at) == (other, gate));
-                        other != item || events.iter().filter(again).count() < 2
+                        let again = |event: &Event| matches!(&event.kind, EventKind::Item(of, ItemEvent::GateReached { gate: at, .. }) if (of, at) == (other, gate));
+                        other != item || !visit().any(again)
                     });
                 }
                 EventKind::Item(item, ItemEvent::Settled { .. }) => {

@@ -237,7 +237,9 @@ fn a_run_that_goes_on_runs_every_step_that_has_what_it_needs() {
             match &event.kind {
                 EventKind::Step(item, StepEvent::Ended(execution)) => {
                     rows.insert((*item, execution.step));
-                    if execution.status == Status::Success && execution.element.is_none() {
+                    if execution.status != Status::Success {
+                        succeeded.remove(&(*item, execution.step));
+                    } else if execution.element.is_none() {
                         succeeded.insert((*item, execution.step));
                     }
                 }
