@@ -16,6 +16,7 @@
 //! - [`journal`]: the durable log of a run, and the lock that allows only one runner.
 //! - [`runtime`]: the loop that drives the engine with real time and real processes.
 //! - [`session`]: traces: rows, files, replay.
+//! - [`cases`]: cases of a document, run on the engine without agents.
 //! - [`stats`]: folds over rows.
 //! - [`history`]: stored runs: their state, and their resumption.
 //! - [`view`]: tables, progress, drawings.
@@ -120,6 +121,7 @@
 //! ```
 
 pub mod adapter;
+pub mod cases;
 pub mod cli;
 pub mod condition;
 pub mod diag;

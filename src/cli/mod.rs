@@ -36,6 +36,7 @@ mod stats;
 mod stream;
 mod synonyms;
 mod terminal;
+mod test;
 mod top;
 mod trace;
 mod trust;
@@ -88,6 +89,7 @@ enum Command {
     Top(Stored<top::Args>),
     Validate(validate::Args),
     Verify(verify::Args),
+    Test(test::Args),
     Stats(stats::Args),
     Plan(plan::Args),
     Graph(graph::Args),
@@ -130,6 +132,7 @@ impl Command {
             Command::Top(stored) => stored.state.as_deref(),
             Command::Validate(_)
             | Command::Verify(_)
+            | Command::Test(_)
             | Command::Stats(_)
             | Command::Plan(_)
             | Command::Graph(_)
@@ -189,6 +192,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Top(stored) => top::run(stored.args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
+        Command::Test(args) => test::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),
         Command::Plan(args) => plan::run(args, &mut terminal),
         Command::Graph(args) => graph::run(args, &mut terminal),

@@ -1,6 +1,7 @@
 //! Tables, progress and drawings as text, for people and scripts. Prints nothing.
 
 pub mod agents;
+pub mod cases;
 pub mod causes;
 mod decisions;
 mod executions;

@@ -199,8 +199,12 @@ fn the_jobs_for_github_fail_when_something_is_wrong() {
 fn the_jobs_for_gitlab_do_what_the_page_says() {
     let project = project();
     let jobs = yaml(&project.read(GITLAB));
-    for (name, report) in [("validate", "codequality.json"), ("verify", "verify.xml"), ("parcels", "run.xml")]
-    {
+    for (name, report) in [
+        ("validate", "codequality.json"),
+        ("test", "test.xml"),
+        ("verify", "verify.xml"),
+        ("parcels", "run.xml"),
+    ] {
         let machine = machine(&project);
         let (exit, printed) = gitlab_job(&jobs, name, &machine);
         assert_eq!(exit, Some(0), "{name}: {printed}");
@@ -258,7 +262,9 @@ fn the_hooks_check_documents() {
         let offered = hooks.as_array().unwrap().iter().find(|offered| offered["id"] == hook["id"]).unwrap();
         for files in [&hook["files"], &offered["files"]] {
             let files = regex::Regex::new(files.as_str().unwrap()).unwrap();
-            assert!(files.is_match("workflows/parcels.md") && !files.is_match("docs/ci.md"), "{files}");
+            let kinds = ["workflows/parcels.md", "workflows/parcels.test.toml"];
+            assert!(kinds.iter().any(|kind| files.is_match(kind)), "{files}");
+            assert!(!files.is_match("docs/ci.md") && !files.is_match("src/a.test.toml"), "{files}");
         }
         let entry = offered["entry"].as_str().unwrap();
         let run = |document: &str| {

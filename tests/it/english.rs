@@ -34,7 +34,7 @@ const ALLOWED: [&str; 1] = ["is no longer"];
 const TESTING: [&str; 4] = ["tests", "simulator", "conformance", "differential"];
 
 /// The pages that are checked against the list.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -49,6 +49,7 @@ const PAGES: [&str; 16] = [
     "docs/runs.md",
     "docs/seeing.md",
     "docs/speed.md",
+    "docs/testing.md",
     "docs/traces.md",
     "docs/trust.md",
 ];

@@ -6,6 +6,7 @@ mod always;
 mod approvals;
 mod article;
 mod budgets;
+mod cases;
 mod channels;
 mod children;
 mod children_cancelled;

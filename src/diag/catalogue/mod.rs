@@ -2,6 +2,7 @@
 
 mod always;
 mod assumed;
+mod cases;
 mod condition;
 mod events;
 mod gates;
@@ -20,6 +21,7 @@ mod verify;
 
 pub use always::*;
 pub use assumed::*;
+pub use cases::*;
 pub use condition::*;
 pub use events::*;
 pub use gates::*;

@@ -37,6 +37,11 @@ impl Run {
         self.once.made(item, value)
     }
 
+    /// A value of an item in flight.
+    pub fn value(&self, item: ItemId, value: ValueId) -> Option<&Arc<Value>> {
+        self.items.get(&item)?.value(value)
+    }
+
     /// The items that wait at gates, with their keys, and since when.
     pub fn waiting(&self) -> impl Iterator<Item = (ItemId, &Arc<str>, GateId, UnixMillis)> {
         self.items

@@ -3,6 +3,7 @@
 
 use orderflow::adapter::redact::{self, Redactor};
 use orderflow::adapter::{Declared, contract, worker};
+use orderflow::cases;
 use orderflow::diag::{Diagnostic, Source, Span, render};
 use orderflow::disk::Named;
 use orderflow::event::{AttemptEvent, EventKind, ItemId, Outcome, Reply, StepId, ValueId};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 /// A parser's name and the parser.
 pub type Parser = (&'static str, fn(&[u8]));
 
-pub const PARSERS: [Parser; 18] = [
+pub const PARSERS: [Parser; 19] = [
     ("document", |bytes| check(text(bytes))),
     ("front-matter", |bytes| check(format!("---\n{}\n---\n# T\n\n## A @a\n", text(bytes)))),
     ("heading", |bytes| {
@@ -39,6 +40,7 @@ pub const PARSERS: [Parser; 18] = [
     ("items.toon", |bytes| items("items.toon", bytes)),
     ("words", words),
     ("answer", answer),
+    ("cases", cases),
     ("journal", journal),
     ("redactor", redactor),
 ];
@@ -135,6 +137,34 @@ fn condition(bytes: &[u8]) {
             }
         }
     }
+}
+
+/// Reads cases of a document, runs them and judges them.
+fn cases(bytes: &[u8]) {
+    const DOCUMENT: &str = "# T\n\n## A @a ! [compensate:: Z] [retry:: 2]\norder::Integer -> n::Integer, list::JSON[]\n\n\
+        If n > 3 -> B\nOtherwise -> fail \"few\"\n\n## B @a [each:: one in list] [timeout:: 5s]\n> [!gate within 2d] Go?\n\none -> got::JSON\n\n\
+        ## C @a [await:: a.b within 2d] [emit:: b.c]\ngot -> c::String\n\n## Compensations\n\n### Z @a\nn -> z::Boolean\n";
+    let document = Source::new("x.md", DOCUMENT);
+    let (spec, _) = spec::parse(&document);
+    let graph = Arc::new(graph::build(&document, &spec).0.unwrap());
+    let source = Source::new("x.test.toml", text(bytes));
+    let (cases, problems) = cases::read(&source, &graph);
+    let mut coverage = cases::Coverage::default();
+    let unmet = cases.iter().flat_map(|case| {
+        let outcome = cases::run(&graph, case);
+        coverage.take(&graph, &outcome.events);
+        cases::judge(&graph, case, &outcome)
+    });
+    let all: Vec<Diagnostic> = unmet.chain(problems).collect();
+    for problem in &all {
+        assert!(
+            source.text.get(problem.span.start..problem.span.end).is_some(),
+            "{problem:?} in {}",
+            source.text
+        );
+    }
+    let drawn = render::human(&source, &all, false);
+    assert!(!drawn.contains(['\u{202e}', '\u{7f}', '\u{1b}', '\r']), "{drawn:?}");
 }
 
 /// A trace in a document, replayed, verified and counted.
