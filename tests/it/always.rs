@@ -193,3 +193,15 @@ fn it_runs_although_the_budget_of_the_run_is_spent() {
     assert_eq!(told.exit, Some(1), "{}", told.err);
     assert_eq!(place.read("work.log"), "Ask\nCleanUp\n");
 }
+
+/// It is shown where it runs, and not among what runs for failed items.
+#[test]
+fn plans_and_graphs_show_it_after_all_items() {
+    let place = place(&[1]);
+    let plan = place.orderflow("plan flow.md").out;
+    assert!(plan.contains("\nlast   Clean Up "), "{plan}");
+    assert!(plan.contains("Those of stage last run once after all items.\n"), "{plan}");
+    assert!(!plan.contains("failed item."), "{plan}");
+    let graph = place.orderflow("graph flow.md").out;
+    assert!(graph.contains("\nafter all items\n\n◇  Clean Up\n"), "{graph}");
+}

@@ -24,13 +24,17 @@ pub fn text(graph: &Graph) -> String {
     let stages = stages(graph);
     let mut out = format!("{BOLD}{}{BOLD:#}\n{}\n\n", visible(&graph.title), summary(graph, &stages));
     out += &if width(graph) <= WIDEST { drawing(graph) } else { listing(graph, &stages) };
-    let handlers = graph.handlers().map(|id| ("◇", id));
-    let mut late = graph.compensations().map(|id| ("↶", id)).chain(handlers).peekable();
-    if late.peek().is_some() {
-        out += "\nonce an item has failed\n\n";
-    }
-    for (glyph, id) in late {
-        let _ = writeln!(out, "{glyph}  {}", lines(graph, id).join("\n   "));
+    let (last, handlers): (Vec<StepId>, Vec<StepId>) = graph.handlers().partition(|id| graph.step(*id).once);
+    let compensations = graph.compensations().map(|id| ("↶", id));
+    let failed: Vec<(&str, StepId)> = compensations.chain(handlers.into_iter().map(|id| ("◇", id))).collect();
+    let last: Vec<(&str, StepId)> = last.into_iter().map(|id| ("◇", id)).collect();
+    for (when, steps) in [("once an item has failed", failed), ("after all items", last)] {
+        if !steps.is_empty() {
+            let _ = writeln!(out, "\n{when}\n");
+        }
+        for (glyph, id) in steps {
+            let _ = writeln!(out, "{glyph}  {}", lines(graph, id).join("\n   "));
+        }
     }
     out
 }

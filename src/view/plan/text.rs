@@ -24,7 +24,8 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     let staged = stages.iter().enumerate();
     let staged = staged.flat_map(|(at, stage)| stage.iter().map(move |id| ((at + 1).to_string(), *id)));
     let late = graph.compensations().chain(graph.handlers());
-    let steps = staged.chain(late.map(|id| ("failed".to_owned(), id)));
+    let after = |id: StepId| if graph.step(id).once { "last" } else { "failed" };
+    let steps = staged.chain(late.map(|id| (after(id).to_owned(), id)));
     let doer = |id: StepId| doers.get(id.index()).unwrap_or(&Doer::Missing);
     let rows = steps.map(|(stage, id)| row(graph, stage, id, doer(id)));
     out += "\n";
@@ -38,8 +39,11 @@ pub fn text(graph: &Graph, doers: &[Doer], given: &[Given], width: Option<usize>
     if graph.compensations().next().is_some() {
         out += " Compensations run for failed items.";
     }
-    if graph.handlers().next().is_some() {
+    if graph.handlers().any(|id| !graph.step(id).once) {
         out += " Those of stage failed run once for each failed item.";
+    }
+    if graph.handlers().any(|id| graph.step(id).once) {
+        out += " Those of stage last run once after all items.";
     }
     out += "\n";
     out += &gets(given, width);
