@@ -104,7 +104,10 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 /// The agents of the steps, in the order in which the document names them.
 fn bindings(graph: &Graph, settings: &Settings, trust: &Trust, source: &Source) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
-    for step in &graph.steps {
+    for (id, step) in graph.ids().zip(&graph.steps) {
+        if !graph.is_used(id) {
+            continue;
+        }
         let doer = doer(step, settings, trust, source);
         let same = |binding: &&mut Binding| binding.agent == step.agent && binding.doer == doer;
         if let Some(binding) = bindings.iter_mut().find(same) {

@@ -38,10 +38,12 @@ impl Graph {
 
     /// The compensations, without those that documents make unnecessary.
     pub fn compensations(&self) -> impl Iterator<Item = StepId> + '_ {
-        let used = |id: &StepId| {
-            !self.step(*id).revokes || self.steps.iter().any(|step| step.compensate == Some(*id))
-        };
-        self.of_kind(Kind::Compensation).filter(used)
+        self.of_kind(Kind::Compensation).filter(|id| self.is_used(*id))
+    }
+
+    /// Whether a step can run: not the compensation of a document that has none.
+    pub fn is_used(&self, id: StepId) -> bool {
+        !self.step(id).revokes || self.steps.iter().any(|step| step.compensate == Some(id))
     }
 
     /// The step that a compensation compensates; the first, if it compensates several.

@@ -26,7 +26,7 @@ pub fn mermaid(graph: &Graph) -> String {
         let _ = writeln!(out, "    v{}[/\"{}\"/]:::input", value.0, label(&graph.value(value).name));
     }
     nodes(graph, &mut out);
-    for id in graph.ids() {
+    for id in graph.ids().filter(|id| graph.is_used(*id)) {
         lines_into(graph, id, &mut out);
     }
     graph.repeats.iter().for_each(|repeat| line_back(graph, repeat, &mut out));
@@ -50,7 +50,7 @@ fn outside(graph: &Graph) -> Vec<ValueId> {
 /// All steps, each group a subgraph around its own.
 fn nodes(graph: &Graph, out: &mut String) {
     let mut open: Vec<usize> = Vec::new();
-    for id in graph.ids() {
+    for id in graph.ids().filter(|id| graph.is_used(*id)) {
         let mut path: Vec<usize> =
             std::iter::successors(graph.step(id).group, |group| graph.groups[*group].parent).collect();
         path.reverse();
