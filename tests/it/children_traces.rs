@@ -143,6 +143,20 @@ fn a_trace_has_the_rows_of_documents_before_those_of_their_steps() {
     assert_eq!(place.read("t.toon"), session);
 }
 
+/// The executions of a step of a document in all runs.
+#[test]
+fn runs_shows_the_executions_of_a_step_of_a_document() {
+    let place = ended();
+    for (step, rows) in [("Review/Decide", 2), ("review/ask/answer", 2)] {
+        let told = place.orderflow(&format!("runs --step {step}"));
+        assert_eq!(told.exit, Some(0), "{step}: {}", told.err);
+        assert_eq!(told.out.lines().count(), rows + 2, "{}", told.out);
+    }
+    let told = place.orderflow("runs --step Review/Decide --status failed --format json");
+    assert_eq!(told.out.matches("\"phase\":\"Review/Decide\"").count(), 1, "{}", told.out);
+    assert_eq!(place.orderflow("runs --step Review/Other").exit, Some(3));
+}
+
 /// A killed run leaves the same trace as one that is not interrupted.
 #[test]
 fn a_resumed_run_has_the_same_trace() {

@@ -6,8 +6,8 @@ use super::{Args, Format, began_since, find};
 use crate::diag::nearest;
 use crate::diag::render::{visible, visible_json};
 use crate::event::Status;
-use crate::history::History;
-use crate::session::{Entries, Entry, Row};
+use crate::history::{History, NestedTrace};
+use crate::session::{Entries, Entry, NestedRow, Row};
 use crate::value::words;
 use crate::view::table::table;
 use crate::view::{count, milliseconds};
@@ -90,6 +90,9 @@ fn one(
     }
     let graph = &history.graph;
     let steps = graph.called(step);
+    if steps.is_empty() && step.contains('/') && inner(step, wanted, (&history, name), looked, sink)? {
+        return Ok(());
+    }
     if steps.is_empty() {
         looked.titles.extend(graph.steps.iter().map(|step| step.title.clone()));
         return Ok(());
@@ -105,6 +108,44 @@ fn one(
         }
         Ok(())
     })
+}
+
+/// Shows the executions of a step of a document that a step has run, such as `Review/Check`. Whether there are any.
+fn inner(
+    step: &str,
+    wanted: &[Status],
+    (history, name): (&History, &str),
+    looked: &mut Searched,
+    sink: &mut Sink<'_>,
+) -> anyhow::Result<bool> {
+    let letters = |name: &str| -> String {
+        let kept = name.chars().filter(|sign| sign.is_alphanumeric() || *sign == '/');
+        kept.flat_map(char::to_lowercase).collect()
+    };
+    let mut entries = Entries::new(&history.graph);
+    let mut nested = NestedTrace::new(&history.graph, history.home());
+    history.replay(|event| {
+        nested.see(event);
+        if let Some(Entry::Row { item, place, element, row, .. }) = entries.take(event) {
+            nested.row(item, place, element, &row);
+        }
+        Ok(())
+    })?;
+    let mut known = false;
+    for item in nested.items() {
+        for (_, rows) in nested.take(item)? {
+            for NestedRow { row, .. } in
+                rows.into_iter().filter(|row| letters(&row.row.phase) == letters(step))
+            {
+                known = true;
+                if wanted.is_empty() || wanted.contains(&row.status) {
+                    sink.take(history, name, &row.phase, None, &row);
+                }
+            }
+        }
+    }
+    looked.known |= known;
+    Ok(known)
 }
 
 impl Sink<'_> {
