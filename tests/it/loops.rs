@@ -273,3 +273,25 @@ fn recorded_rounds_are_checked() {
         assert!(told.exit == Some(1) && told.out.contains(why), "{why}: {}{}", told.out, told.err);
     }
 }
+
+/// The pause before a round is shown, also after the runner has ended.
+#[test]
+fn an_item_in_a_pause_says_so() {
+    let place = Place::new(
+        "# Poll\n\n## Look [repeat:: 3 until score >= 3 every 1h]\nname, score? → score::Integer\n\n\
+         ```sh run\necho 1\n```\n",
+    );
+    let mut run = place.begin("--input name=N");
+    let mut shown = String::new();
+    place.until("the pause", || {
+        shown = place.orderflow("show last --item 1").out;
+        shown.contains("\n  in the pause before a round of Look, which begins after ")
+    });
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(place.orderflow("show last --item 1").out.contains("\n  in the pause before"), "{shown}");
+    let json: serde_json::Value =
+        serde_json::from_str(&place.orderflow("show last --item 1 --format json").out).unwrap();
+    assert_eq!(json["pause"]["repeat"], "Look");
+    assert!(json["pause"]["due_ms"].as_u64().unwrap() >= 3_600_000);
+}

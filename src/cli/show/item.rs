@@ -14,14 +14,15 @@ use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
 use crate::engine::{Run, is_lost};
 use crate::event::{
-    AttemptEvent, Decision, Event, EventKind, GateId, ItemError, ItemEvent, ItemId, ItemState, RunEvent,
-    Settlement, StepEvent, StepPath, Values,
+    AttemptEvent, Decision, Event, EventKind, GateId, ItemError, ItemEvent, ItemId, ItemState, Millis,
+    RepeatId, RunEvent, Settlement, StepEvent, StepPath, Values,
 };
 use crate::graph::{Graph, StateId};
 use crate::history::History;
 use crate::journal::Message;
 use crate::journal::logs::{LogReader, RUN_STEPS};
 use crate::value::{Value, words};
+use crate::view::milliseconds;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -42,6 +43,8 @@ pub(super) struct Story {
     gates: Vec<StoryGate>,
     /// The events for which its steps wait or have waited.
     awaits: Vec<StoryAwait>,
+    /// A loop in whose pause between rounds it is, and when the pause ends.
+    pause: Option<(RepeatId, Millis)>,
 }
 
 /// Shows the item with this key, or only its conversations. The steps that run once have the key `run`, or `:run` if an
@@ -181,6 +184,7 @@ impl Story {
             lifecycle: None,
             gates: Vec::new(),
             awaits: Vec::new(),
+            pause: None,
         }
     }
 
@@ -217,10 +221,9 @@ impl Story {
                 | ItemEvent::DeadlinePassed { .. }
                 | ItemEvent::CompensationBegan(_)
                 | ItemEvent::Failed
-                | ItemEvent::Requeued
-                | ItemEvent::RoundBegan { .. }
-                | ItemEvent::RoundScheduled { .. }
-                | ItemEvent::RepeatEnded(_) => {}
+                | ItemEvent::Requeued => {}
+                ItemEvent::RoundScheduled { repeat, due } => self.pause = Some((*repeat, *due)),
+                ItemEvent::RoundBegan { .. } | ItemEvent::RepeatEnded(_) => self.pause = None,
             },
             EventKind::Step(item, StepEvent::Ended(execution)) if *item == self.id => {
                 self.step(execution.path()).end = Some(execution.clone());
@@ -295,6 +298,12 @@ impl Story {
         ends
     }
 
+    /// The loop in whose pause between rounds it is, and when the next round begins.
+    fn paused(&self, graph: &Graph) -> Option<(String, Millis)> {
+        let (repeat, due) = self.pause.filter(|_| self.state.is_none())?;
+        Some((graph.repeated(graph.repeats.get(repeat.index())?), due))
+    }
+
     fn left(&mut self, gate: GateId, decision: Option<&Decision>) {
         if let Some(known) = self.gates.iter_mut().rev().find(|known| known.gate == gate) {
             known.outcome = Some(decision.cloned());
@@ -325,6 +334,9 @@ impl Story {
         told["inputs"] = named(&self.inputs, graph).into();
         told["gates"] = self.gates.iter().map(|gate| gate.json(graph)).collect::<Vec<_>>().into();
         told["events"] = self.awaits.iter().map(|one| one.json(graph)).collect::<Vec<_>>().into();
+        if let Some((name, due)) = self.paused(graph) {
+            told["pause"] = json!({ "repeat": name, "due_ms": due });
+        }
         told["steps"] = self.steps.iter().map(|step| step.json(graph, held)).collect::<Vec<_>>().into();
     }
 
@@ -355,6 +367,13 @@ impl Story {
         }
         for one in self.awaits.iter().filter(|one| self.state.is_none() || !one.waits()) {
             one.text(&mut out, graph);
+        }
+        if let Some((name, due)) = self.paused(graph) {
+            let after = milliseconds(due as f64);
+            out.push_str(&format!(
+                "  in the pause before a round of {}, which begins after {after}\n",
+                visible(&name)
+            ));
         }
         values(&mut out, "  ", "", &self.inputs, graph);
         for step in &self.steps {
