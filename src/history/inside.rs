@@ -125,10 +125,10 @@ impl History {
             }
             let name = if item == ItemId::RUN { "run" } else { &**key };
             let folder = runtime::folder_name(item, name);
-            let runs = runtime::nested_runs(self.home(), &folder, &step.phase).into_iter();
-            // An attempt may continue the run of an earlier one.
-            let own = runs.filter(|run| run.element == at.element && run.attempt <= attempt);
-            let Some(found) = own.rev().find(|run| journal::is_there(&run.home)) else { continue };
+            let Some(found) = runtime::nested_run(self.home(), &folder, &step.phase, at.element, attempt)
+            else {
+                continue;
+            };
             let path = outer.map_or(step.phase.clone(), |(path, _)| format!("{path}/{}", step.phase));
             let key = outer.map_or(key, |(_, key)| key).clone();
             let history = History::open(&found.home)?;

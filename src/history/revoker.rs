@@ -7,7 +7,7 @@ use crate::adapter::{Adapter, Call, Ending, Stop, contract};
 use crate::disk::Folder;
 use crate::engine::RetryRequest;
 use crate::event::{Cause, Failure, ItemId, Outcome, Reply};
-use crate::journal;
+use crate::journal::{self, Unreadable};
 use crate::runtime::{self, NestedRun, Requests, Workspace};
 use crate::value::budget::Spent;
 use std::path::Path;
@@ -79,7 +79,16 @@ async fn revoked(
 ) -> ChildEnd {
     match revoking(document, id, root, outermost, requests).await {
         Ok(end) => end,
-        Err(error) => refused(format!("cannot compensate {}: {error:#}", document.text.path)),
+        Err(error) => {
+            let message = format!("cannot compensate {}: {error:#}", document.text.path);
+            // A journal that is damaged stays so. Anything else may be there later, and each attempt continues the run.
+            let lasts = matches!(
+                error.downcast_ref::<Unreadable>(),
+                Some(Unreadable::Damaged { .. } | Unreadable::Version { .. })
+            );
+            let failure = contract::failure(Cause::Start, message, Outcome::Unknown, !lasts);
+            ChildEnd::Refused(failure)
+        }
     }
 }
 
@@ -98,7 +107,8 @@ async fn revoking(
     }
     let mut taken = LockedRun::take(root)?;
     if taken.history.header().document.text != document.text.text {
-        anyhow::bail!("this run of it began with another text");
+        let why = "this run of it began with another text";
+        return Ok(refused(format!("cannot compensate {}: {why}", document.text.path)));
     }
     let outline = taken.history.outline()?;
     let counts = outline.counts(taken.history.basis());

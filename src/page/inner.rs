@@ -10,7 +10,7 @@ use crate::graph::Graph;
 use crate::history::History;
 use crate::journal;
 use crate::journal::logs::{LogFilter, LogReader, UnreadableLogs};
-use crate::runtime::{attempt_name, clock, folder_name, nested_home};
+use crate::runtime::{attempt_name, clock, folder_name, nested_home, nested_run};
 use anstream::adapter::strip_str;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -147,7 +147,11 @@ impl<'a> InnerReader<'a> {
 }
 
 fn home_of(home: &Path, (item, key): (ItemId, &str), phase: &str, path: StepPath, attempt: u32) -> PathBuf {
-    nested_home(home, (&folder_name(item, key), &attempt_name(phase, path.element, attempt)))
+    let item = folder_name(item, key);
+    match nested_run(home, &item, phase, path.element, attempt) {
+        Some(run) => run.home,
+        None => nested_home(home, (&item, &attempt_name(phase, path.element, attempt))),
+    }
 }
 
 /// The steps of a run with one item, in the order in which they began.

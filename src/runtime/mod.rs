@@ -35,7 +35,9 @@ pub use nested::{nested, woken};
 pub use observer::{LastWords, Observer};
 pub use outbox::{BoundSink, Outbox};
 pub use signals::{Caught, listen, outlive_large_files};
-pub use workspace::{NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_runs};
+pub use workspace::{
+    NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_run, nested_runs,
+};
 
 use crate::adapter::question::Question;
 use crate::adapter::{self, Said, Spawned, Stop, Urgency};

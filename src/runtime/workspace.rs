@@ -6,6 +6,7 @@ use super::{Inbox, folder_name};
 use crate::adapter::Declared;
 use crate::disk::Folder;
 use crate::event::ItemId;
+use crate::journal;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +49,19 @@ pub fn nested_runs(home: &Path, item: &str, phase: &str) -> Vec<NestedRun> {
         .collect();
     all.sort_unstable_by_key(|run| (run.element, run.attempt));
     all
+}
+
+/// The run of a document in which an attempt of a step is or was: its own, or that of an earlier attempt that it continues.
+pub fn nested_run(
+    home: &Path,
+    item: &str,
+    phase: &str,
+    element: Option<u32>,
+    attempt: u32,
+) -> Option<NestedRun> {
+    let own = |run: &NestedRun| run.element == element && run.attempt <= attempt;
+    let runs = nested_runs(home, item, phase).into_iter().filter(own);
+    runs.rev().find(|run| journal::is_there(&run.home))
 }
 
 /// The folders of all runs of documents of an item of the run in `home`.
