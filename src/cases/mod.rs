@@ -8,6 +8,7 @@ mod judge;
 mod model;
 mod read;
 mod reader;
+mod recorded;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -16,4 +17,5 @@ pub use coverage::{Coverage, CoveredParts, DecisionWay};
 pub use judge::judge;
 pub use model::{Case, CaseEnd};
 pub use read::{fences, read};
+pub use recorded::RecordedCase;
 pub use world::{CaseOutcome, run};

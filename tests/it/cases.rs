@@ -67,6 +67,37 @@ fn a_case_ends_as_a_run_does() {
     }
 }
 
+/// A case that was made of an item ends as the item did, with the steps that it had.
+#[test]
+fn cases_of_recorded_items_pass() {
+    let place = Place::new(&format!(
+        "{FLOW}\n## Watch [after:: Pay] [await:: a.b for receipt within 1h]\nreceipt → seen::JSON\n\n> [!gate] Go?\n\n\
+         ```sh run\ntest $IN_RECEIPT = r || exit 1\nsleep 30\n```\n\n[timeout:: 100ms]\n"
+    ));
+    let mut all = String::new();
+    for order in [2, 5, 7] {
+        place.run(&format!("--input order={order} --quiet"));
+        if order == 7 {
+            assert_eq!(place.orderflow("show last --case").exit, Some(3));
+            let sent = place.orderflow("signal last a.b --item r --data {\"n\":[1.50,null]}");
+            assert_eq!(sent.exit, Some(0), "{}", sent.err);
+            place.orderflow("approve last Watch --as ops --note \"x\" --resume");
+        }
+        let made = place.orderflow("show last --case");
+        assert_eq!(made.exit, Some(0), "{}", made.err);
+        all.push_str(&format!("{}\n", made.out));
+    }
+    place.write("flow.test.toml", &all);
+    let told = place.orderflow("test flow.md --format json");
+    assert_eq!((told.exit, told.err.as_str()), (Some(0), "3 cases: all passed\n"), "{all}\n{}", told.out);
+    let tested: Value = serde_json::from_str(&told.out).unwrap();
+    let states: Vec<_> = (0..3).map(|case| tested[0]["cases"][case]["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["compensated", "compensated", "compensated"], "{all}");
+    for part in ["decision = \"approve\"", "type = \"a.b\"", "takes = \"30d\"", "steps.Watch = \"timeout\""] {
+        assert!(all.contains(part), "{part} is not in\n{all}");
+    }
+}
+
 #[test]
 fn what_is_not_met_is_shown_at_its_place() {
     let place = Place::new(FLOW);

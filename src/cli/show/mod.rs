@@ -1,6 +1,7 @@
 //! `orderflow show`: one stored run, its items, or one item with all inputs and outputs.
 
 mod attempts;
+mod case;
 mod conversation;
 mod events;
 mod failed;
@@ -46,6 +47,8 @@ Examples:
   orderflow show last --item run            the steps for all items
   orderflow show last --item 7 --conversation
                                             what its agents were asked and answered
+  orderflow show last --item 7 --case >> flow.test.toml
+                                            a case for orderflow test
   orderflow show last --failed              why items failed, by cause
   orderflow show last --results csv         the outputs of all items
   orderflow show last --session trace.toon  write the session file, up to now
@@ -70,6 +73,9 @@ pub struct Args {
     /// With --conversation: only the messages of the attempt with this number
     #[arg(long, value_name = "NUMBER", requires = "conversation")]
     attempt: Option<u32>,
+    /// Print the item as a case for orderflow test; without --item, the only one
+    #[arg(long, conflicts_with_all = ["conversation", "session", "dead_letters", "files", "failed", "results", "write", "format"])]
+    case: bool,
     /// Write the run's trace to this file, or to standard output (-)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["item", "conversation", "format"])]
     session: Option<PathBuf>,
@@ -121,6 +127,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         _ if args.dead_letters => letters(&history, args.output.as_deref(), args.force, terminal)?,
         _ if args.failed => failed::show(&history, args.format, terminal)?,
         _ if let Some(format) = args.results => outputs::print(&history, format, terminal)?,
+        _ if args.case => case::print(&history, args.item.as_deref(), terminal)?,
         _ if args.write => write_later(&history, held, terminal)?,
         (Some(target), ..) => files::export(&history, target, terminal)?,
         (None, Some(target), _) => session::write(&history, target, terminal)?,
