@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::record::Trace;
 use super::report::{self, Finished, conclude, show, tell_trouble, written};
 use super::results::Results;
+use super::waits;
 use super::write::{self, NewRows};
 use super::{Launch, LogFormat, bind, limits, logged, not_alone, paths};
 use crate::diag::render::visible;
@@ -259,11 +260,11 @@ pub fn run(
     }
     if outcome.waits() && !launch.show.is_quiet() {
         let name = visible(&find::called(&home)?);
-        report::waiting(&outcome.run, &graph, &name, terminal);
+        waits::waiting(&outcome.run, &graph, &name, terminal);
         if !launch.no_journal && graph.documents().next().is_some() {
-            report::waiting_inside(&History::open(&home)?, &name, terminal)?;
+            waits::waiting_inside(&History::open(&home)?, &name, terminal)?;
         }
-        report::awaiting(&outcome.run, &graph, &name, terminal);
+        waits::awaiting(&outcome.run, &graph, &name, terminal);
     }
     report::not_published(&outcome.run, launch.show.is_quiet(), terminal);
     let (finished, published) = match (outcome.trouble.as_ref(), finished) {

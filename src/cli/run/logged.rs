@@ -12,7 +12,7 @@ use serde_json::json;
 /// The line of an event; `None` for one that only matters to the engine. The board has not seen it yet, so that it
 /// knows the keys of items that end.
 pub fn line(event: &Event, board: &Board, graph: &Graph) -> Option<String> {
-    let (kind, more) = told(&event.kind, board, graph)?;
+    let (kind, more) = described(&event.kind, board, graph)?;
     let mut line = json!({ "at_ms": event.at, "event": kind });
     if let (Value::Object(line), Value::Object(more)) = (&mut line, more) {
         line.extend(more);
@@ -25,7 +25,7 @@ pub fn text(members: &Value) -> String {
     visible_json(&members.to_string()) + "\n"
 }
 
-fn told(kind: &EventKind, board: &Board, graph: &Graph) -> Option<(&'static str, Value)> {
+fn described(kind: &EventKind, board: &Board, graph: &Graph) -> Option<(&'static str, Value)> {
     let key = |item: ItemId| match item {
         ItemId::RUN => "run",
         item => board.key(item),

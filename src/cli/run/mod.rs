@@ -24,6 +24,7 @@ mod report;
 mod results;
 mod secrets;
 mod spoken;
+mod waits;
 mod within;
 mod write;
 
@@ -284,10 +285,10 @@ pub(super) use probe::{Probed, probe};
 pub(super) use record::Trace;
 pub(super) use replay::hint;
 pub(super) use report::{
-    AskedItem, Finished, GateQueue, approve_text, by_cause, failures, inner_gates, signal_text, spending,
-    unavailable as unavailable_text, unavailable_json, word,
+    Finished, by_cause, failures, spending, unavailable as unavailable_text, unavailable_json,
 };
 pub(super) use secrets::is_there;
+pub(super) use waits::{AskedItem, GateQueue, approve_text, inner_gates, signal_text, word};
 pub(super) use write::later as write_later;
 
 impl Args {

@@ -11,9 +11,8 @@ use super::{Format, Launch};
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::engine::{DeadLetter, Run, Tally, Unavailable, UnavailableAgent};
-use crate::event::{GateId, ItemError, ItemId, ItemState, StepId};
-use crate::graph::{Gate, Graph};
-use crate::history::History;
+use crate::event::{ItemError, ItemState};
+use crate::graph::Graph;
 use crate::stats::{self, Stats, Verdict};
 use crate::value::budget::{Budget, Spent};
 use crate::value::dollars::Dollars;
@@ -21,11 +20,10 @@ use crate::value::words;
 use crate::view::causes::{Cause, Causes};
 use crate::view::stats::Report;
 use crate::view::{self, Executions};
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The most causes of failures, and the most items that wait, that are named.
+/// The most causes of failures that are named.
 const LETTERS: usize = 10;
 
 /// The execution tables of a run of more items are left out.
@@ -332,188 +330,6 @@ pub fn ended(run: &Run, tally: Tally, total: u64, (id, name): (&str, &str), exit
     })
 }
 
-/// An item that waits at a gate: its key on the command line, and the question with its values.
-pub struct AskedItem {
-    pub item: ItemId,
-    pub key: String,
-    pub question: String,
-}
-
-impl AskedItem {
-    /// The steps for all items have a name of their own.
-    pub fn new(item: ItemId, key: &str, question: String) -> AskedItem {
-        let key = if item == ItemId::RUN { "run".to_owned() } else { key.to_owned() };
-        AskedItem { item, key, question }
-    }
-}
-
-/// Items that wait at one gate, and the command that approves exactly them.
-pub struct GateQueue<'a> {
-    gate: &'a Gate,
-    title: String,
-    items: Vec<AskedItem>,
-    /// Whether all of them have the same question.
-    alike: bool,
-}
-
-impl<'a> GateQueue<'a> {
-    pub fn new(gate: &'a Gate, graph: &Graph, items: Vec<AskedItem>) -> GateQueue<'a> {
-        let alike = items.windows(2).all(|pair| pair[0].question == pair[1].question);
-        GateQueue { gate, title: graph.gated(gate), items, alike }
-    }
-
-    /// The question in brackets, if it is that of all.
-    fn question(&self) -> String {
-        let question = self.items.first().filter(|_| self.alike).map(|one| visible(&one.question));
-        question.filter(|question| !question.is_empty()).map(|text| format!(" ({text})")).unwrap_or_default()
-    }
-
-    /// The command for these items; for all of them and later ones if they are too many.
-    fn command(&self, items: &[AskedItem], name: &str) -> String {
-        let listed = items.len() <= LETTERS;
-        let items = items.iter().filter(|_| listed).map(|one| format!(" --item {}", word(&one.key)));
-        let by = self.gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
-        let (name, title) = (visible(name), word(&self.title));
-        format!("orderflow approve {name} {title}{}{by}", items.collect::<String>())
-    }
-
-    /// One line for each question.
-    pub fn lines(&self, name: &str) -> Vec<String> {
-        let (title, question) = (visible(&self.title), self.question());
-        if self.alike {
-            return vec![format!("at the gate of {title}{question}: {}", self.command(&self.items, name))];
-        }
-        let shown = self.items.iter().take(LETTERS).map(|one| {
-            let (key, question) = (visible(&one.key), visible(&one.question));
-            let command = self.command(std::slice::from_ref(one), name);
-            format!("{key} at the gate of {title} ({question}): {command}")
-        });
-        let more = self.items.len().saturating_sub(LETTERS);
-        shown.chain((more > 0).then(|| format!("… and {more} more at the gate of {title}"))).collect()
-    }
-
-    /// The same at the end of a run.
-    fn tell(&self, name: &str, terminal: &mut Terminal) {
-        let more = self.items.len().saturating_sub(LETTERS);
-        let more = (more > 0).then(|| format!("… and {more} more"));
-        let shown = |one: &AskedItem| match one.item {
-            ItemId::RUN => "the steps for all items".to_owned(),
-            _ => visible(&one.key),
-        };
-        let keys: Vec<String> = self.items.iter().take(LETTERS).map(shown).chain(more).collect();
-        let (title, question) = (visible(&self.title), self.question());
-        terminal.talk(&format!("waiting at the gate of {title}{question}: {}\n", keys.join(", ")));
-        if self.alike {
-            let command = self.command(&self.items, name);
-            let it = match self.items.len() {
-                1 => "it",
-                _ => "them",
-            };
-            let all = if self.items.len() > LETTERS { ", and those that come later," } else { "" };
-            terminal.talk(&format!(
-                "  approve {it}{all} with {command} --resume, or reject {it} with orderflow reject\n"
-            ));
-            return;
-        }
-        for one in self.items.iter().take(LETTERS) {
-            let command = self.command(std::slice::from_ref(one), name);
-            terminal.talk(&format!("  {}: {}\n", visible(&one.key), visible(&one.question)));
-            terminal.talk(&format!(
-                "    approve it with {command} --resume, or reject it with orderflow reject\n"
-            ));
-        }
-    }
-}
-
-/// Shows the gates at which items wait, and the command that approves them.
-pub fn waiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
-    let mut gates: BTreeMap<GateId, Vec<AskedItem>> = BTreeMap::new();
-    for (item, key, gate, _) in run.waiting() {
-        let question = run.ask(item, gate).map(|ask| ask.question).unwrap_or_default();
-        gates.entry(gate).or_default().push(AskedItem::new(item, key, question));
-    }
-    for (id, items) in gates {
-        if let Some(gate) = graph.gate(id) {
-            GateQueue::new(gate, graph, items).tell(name, terminal);
-        }
-    }
-}
-
-/// How many runs of documents are looked at for what waits in them.
-pub const INNER: usize = 1000;
-
-/// The gates inside documents at which items wait, each with the keys of the items, and the command that approves it.
-pub fn inner_gates(history: &History, name: &str) -> anyhow::Result<Vec<InnerGateText>> {
-    let mut all: BTreeMap<String, InnerGateText> = BTreeMap::new();
-    for inner in history.inner_runs(INNER)? {
-        for waiting in inner.waiting()? {
-            let Some(gate) = inner.history.graph.gate(waiting.gate) else { continue };
-            let title = inner.gated(waiting.gate);
-            let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
-            let known = all.entry(title.clone()).or_insert_with(|| InnerGateText {
-                command: format!("orderflow approve {} {}{by}", visible(name), word(&title)),
-                title,
-                question: String::new(),
-                keys: Vec::new(),
-            });
-            known.question = if known.keys.is_empty() { waiting.question } else { gate.question.text() };
-            known.keys.push(inner.key.to_string());
-        }
-    }
-    Ok(all.into_values().collect())
-}
-
-/// A gate inside a document.
-pub struct InnerGateText {
-    /// Such as `Review/Check`.
-    pub title: String,
-    /// With its values if one item waits there.
-    pub question: String,
-    pub keys: Vec<String>,
-    pub command: String,
-}
-
-impl InnerGateText {
-    pub fn asks(&self) -> String {
-        let question = visible(&self.question);
-        if question.is_empty() { question } else { format!(" ({question})") }
-    }
-}
-
-/// The same at the end of a run.
-pub fn waiting_inside(history: &History, name: &str, terminal: &mut Terminal) -> anyhow::Result<()> {
-    for gate in inner_gates(history, name)? {
-        let more = gate.keys.len().saturating_sub(LETTERS);
-        let more = (more > 0).then(|| format!("… and {more} more"));
-        let keys: Vec<String> = gate.keys.iter().take(LETTERS).map(|key| visible(key)).chain(more).collect();
-        let (title, keys) = (visible(&gate.title), keys.join(", "));
-        terminal.talk(&format!("waiting at the gate of {title}{}: {keys}\n", gate.asks()));
-        let command = &gate.command;
-        terminal.talk(&format!("  approve it with {command} --resume, or reject it with orderflow reject\n"));
-    }
-    Ok(())
-}
-
-/// Shows the events that items wait for, and the command that sends one.
-pub fn awaiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
-    let mut steps: BTreeMap<StepId, Vec<&str>> = BTreeMap::new();
-    for (_, _, step, subject, _) in run.awaiting() {
-        steps.entry(step).or_default().push(subject);
-    }
-    for (id, subjects) in steps {
-        let step = graph.step(id);
-        let Some(awaits) = &step.awaits else { continue };
-        let more = subjects.len().saturating_sub(LETTERS);
-        let more = (more > 0).then(|| format!("… and {more} more"));
-        let keys = subjects.iter().take(LETTERS).map(|key| visible(key)).chain(more);
-        let (title, event) = (visible(&step.title), visible(&awaits.event));
-        terminal
-            .talk(&format!("waiting for {event} before {title}: {}\n", keys.collect::<Vec<_>>().join(", ")));
-        let one = subjects.first().copied().unwrap_or_default();
-        terminal.talk(&format!("  send it with {} --resume\n", signal_text(&awaits.event, one, name)));
-    }
-}
-
 /// Shows the events that channels did not accept.
 pub fn not_published(run: &Run, quiet: bool, terminal: &mut Terminal) {
     let refused: Vec<String> = run
@@ -536,31 +352,6 @@ pub fn not_published(run: &Run, quiet: bool, terminal: &mut Terminal) {
     }
     if !refused.is_empty() {
         terminal.talk("  help: orderflow resume sends them again\n");
-    }
-}
-
-/// The command that sends an event.
-pub fn signal_text(event: &str, subject: &str, name: &str) -> String {
-    format!("orderflow signal {} {} --item {} --data JSON", visible(name), word(event), word(subject))
-}
-
-/// A gate at which items wait, and the command that approves all of them.
-pub fn approve_text(gate: &Gate, graph: &Graph, name: &str) -> String {
-    let question = visible(&gate.question.text());
-    let question = if question.is_empty() { question } else { format!(" ({question})") };
-    let by = gate.by.as_ref().map(|by| format!(" --as {}", word(by))).unwrap_or_default();
-    let (title, run) = (graph.gated(gate), visible(name));
-    format!("at the gate of {}{question}: orderflow approve {run} {}{by}", visible(&title), word(&title))
-}
-
-/// A word of a command line.
-pub fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    let text = visible(text);
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 
@@ -614,18 +405,18 @@ fn failure(letter: &DeadLetter, graph: &Graph) -> serde_json::Value {
     serde_json::json!({ "key": letter.key, "step": step.map(|step| &graph.step(step).title), "error": error })
 }
 
-fn told(error: &ItemError, graph: &Graph) -> String {
+fn error_text(error: &ItemError, graph: &Graph) -> String {
     let step = error.step.map(|step| format!("{}: ", visible(&graph.step(step).title)));
     step.unwrap_or_default() + &visible(&error.message)
 }
 
 fn uncompensated(error: &ItemError, graph: &Graph) -> String {
-    format!("not compensated: {}", told(error, graph))
+    format!("not compensated: {}", error_text(error, graph))
 }
 
 fn describe(letter: &DeadLetter, graph: &Graph) -> String {
     let Some(error) = &letter.end.error else { return visible(&letter.key) };
-    let mut text = format!("{}: {}", visible(&letter.key), told(error, graph));
+    let mut text = format!("{}: {}", visible(&letter.key), error_text(error, graph));
     if letter.end.state == ItemState::Compensated {
         text.push_str(COMPENSATED);
     }

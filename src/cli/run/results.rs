@@ -58,7 +58,7 @@ impl Results {
         }
         let mut out = match run {
             Some(run) => {
-                let (run, key) = (super::report::word(run), super::report::word(&self.key));
+                let (run, key) = (super::waits::word(run), super::waits::word(&self.key));
                 format!("\nresults; all inputs and outputs: orderflow show {run} --item {key}\n")
             }
             None => "\nresults\n".to_owned(),
