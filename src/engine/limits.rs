@@ -288,15 +288,9 @@ impl ReadyLine {
 
     pub fn started(&mut self, item: ItemId, step: StepPath, at: Millis) {
         self.remove(item, step, at);
-        self.running += 1;
-        let lane = &self.lanes[self.lane_of[step.index()]];
-        self.programs.running += usize::from(lane.program);
-        if let Some(agent) = lane.agent {
-            self.agents[agent].running += 1;
-        }
-        if let Some(channel) = lane.channel {
+        self.returned(step);
+        if let Some(channel) = self.lanes[self.lane_of[step.index()]].channel {
             let gauge = &mut self.channels[channel];
-            gauge.running += 1;
             if let Some(interval) = gauge.interval {
                 gauge.next = gauge.next.max(at.saturating_mul(1000)).saturating_add(interval);
             }

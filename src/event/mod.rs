@@ -248,6 +248,27 @@ impl RunEvent {
 }
 
 impl ItemEvent {
+    /// The item's key, if the item begins by this event, or begins again.
+    pub fn begins(&self) -> Option<&Arc<str>> {
+        match self {
+            ItemEvent::Admitted { key, .. }
+            | ItemEvent::Retried { key, .. }
+            | ItemEvent::Resolved { key, .. }
+            | ItemEvent::Revoked { key } => Some(key),
+            ItemEvent::Settled { .. }
+            | ItemEvent::DeadlinePassed { .. }
+            | ItemEvent::CompensationBegan(_)
+            | ItemEvent::Failed
+            | ItemEvent::Requeued
+            | ItemEvent::GateReached { .. }
+            | ItemEvent::Decided { .. }
+            | ItemEvent::GateExpired(_)
+            | ItemEvent::RoundScheduled { .. }
+            | ItemEvent::RoundBegan { .. }
+            | ItemEvent::RepeatEnded(_) => None,
+        }
+    }
+
     pub fn of(self, item: ItemId, at: Millis) -> Event {
         Event { at, kind: EventKind::Item(item, self) }
     }

@@ -124,15 +124,11 @@ impl FollowState {
     fn show(&mut self, number: u64, event: &Event, see: &mut impl FnMut(FollowedEvent<'_>)) {
         self.redactor.learn(event);
         match &event.kind {
-            EventKind::Item(
-                item,
-                ItemEvent::Admitted { key, .. }
-                | ItemEvent::Retried { key, .. }
-                | ItemEvent::Resolved { key, .. }
-                | ItemEvent::Revoked { key },
-            ) => drop(self.keys.insert(*item, key.clone())),
+            EventKind::Item(item, change) => {
+                self.keys.extend(change.begins().map(|key| (*item, key.clone())));
+            }
             EventKind::Run(RunEvent::StepsBegan) => drop(self.keys.insert(ItemId::RUN, RUN.into())),
-            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => {}
+            EventKind::Run(_) | EventKind::Step(..) | EventKind::Attempt(..) => {}
         }
         let key = event.item().and_then(|item| self.keys.get(&item));
         see(FollowedEvent {

@@ -52,19 +52,13 @@ impl Entries {
     pub fn take(&mut self, event: &Event) -> Option<Entry> {
         match &event.kind {
             EventKind::Run(RunEvent::StepsEnded(end)) => Some(self.settled(ItemId::RUN, end)),
-            EventKind::Item(
-                item,
-                ItemEvent::Admitted { key, .. }
-                | ItemEvent::Retried { key, .. }
-                | ItemEvent::Resolved { key, .. }
-                | ItemEvent::Revoked { key },
-            ) => {
-                self.keys.insert(*item, Arc::clone(key));
-                None
-            }
             EventKind::Item(item, ItemEvent::Settled { end, .. }) => {
                 self.keys.remove(item)?;
                 Some(self.settled(*item, end))
+            }
+            EventKind::Item(item, change) => {
+                self.keys.extend(change.begins().map(|key| (*item, key.clone())));
+                None
             }
             EventKind::Step(item, StepEvent::Ended(execution)) => {
                 let row = self.layout.row(self.keys.get(item)?, execution)?;
@@ -72,7 +66,7 @@ impl Entries {
                 let recorded = execution.recorded.as_ref().map(|recorded| recorded.index);
                 Some(Entry::Row { item: *item, place, element: execution.element, recorded, row })
             }
-            EventKind::Run(_) | EventKind::Item(..) | EventKind::Step(..) | EventKind::Attempt(..) => None,
+            EventKind::Run(_) | EventKind::Step(..) | EventKind::Attempt(..) => None,
         }
     }
 
