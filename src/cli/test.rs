@@ -6,7 +6,7 @@ use super::help::with_exits;
 use super::terminal::Terminal;
 use crate::cases::{self, Case, CaseOutcome, Coverage};
 use crate::diag::render::{self, visible};
-use crate::diag::{Diagnostic, Source, nearest};
+use crate::diag::{Diagnostic, Source, catalogue, nearest};
 use crate::disk::Named;
 use crate::graph::Graph;
 use crate::spec::{self, Spec};
@@ -71,6 +71,9 @@ struct Suite {
     cases: Vec<(usize, Case)>,
 }
 
+/// A text that is not valid, with its problems.
+type Faulty = (Source, Vec<Diagnostic>);
+
 /// What came of a suite.
 struct SuiteResult {
     outcomes: Vec<(CaseOutcome, Vec<Diagnostic>)>,
@@ -79,18 +82,19 @@ struct SuiteResult {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let mut suites: Vec<Suite> = Vec::new();
-    let mut invalid = false;
+    let mut invalid: Vec<Faulty> = Vec::new();
     for file in &args.files {
         let path = document_of(file);
         if suites.iter().any(|known| Path::new(&known.name) == path) {
             continue;
         }
-        match suite(&path, terminal)? {
-            Some(suite) => suites.push(suite),
-            None => invalid = true,
+        match suite(&path)? {
+            Ok(suite) => suites.push(suite),
+            Err(faulty) => invalid.extend(faulty),
         }
     }
-    if invalid {
+    if !invalid.is_empty() {
+        complain(&invalid, args.format, terminal)?;
         return Err(Stop::new(Exit::Invalid, "cases or documents are not valid; no case was run").into());
     }
     choose(&mut suites, &args.cases)?;
@@ -131,33 +135,51 @@ fn document_of(file: &Path) -> PathBuf {
     name.strip_suffix(CASES).map_or_else(|| file.to_owned(), |stem| PathBuf::from(format!("{stem}.md")))
 }
 
-/// Reads a document and its cases; `None`, after their problems, if they are not valid.
-fn suite(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Option<Suite>> {
+/// Shows the problems of texts that are not valid.
+fn complain(invalid: &[Faulty], format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let (spec, colour) = (Spec::default(), terminal.talk_colour());
+    let checked = invalid.iter().map(|(source, problems)| Checked { source, spec: &spec, problems });
+    match format {
+        Format::Github => terminal.commands(&problems::github(&checked.collect::<Vec<_>>())),
+        Format::Table | Format::Json | Format::Junit => {
+            let drawn = checked.map(|one| render::human(one.source, one.problems, colour));
+            terminal.talk(&drawn.collect::<String>());
+        }
+    }
+    Ok(terminal.finish()?)
+}
+
+/// Reads a document and its cases, or the problems of the texts that are not valid.
+fn suite(path: &Path) -> anyhow::Result<Result<Suite, Vec<Faulty>>> {
     let mut document = Document::read(path)?;
     let Some(graph) = document.graph.take().map(Arc::new) else {
-        let colour = terminal.talk_colour();
-        terminal.talk(&render::human(&document.source, &document.problems, colour));
-        return Ok(None);
+        return Ok(Err(vec![(document.source, document.problems)]));
     };
+    let mut invalid = Vec::new();
     let mut sources = cases::fences(&document.source);
     let beside = path.with_extension(&CASES[1..]);
     match Named::file(&beside).read(spec::LARGEST) {
-        Ok(bytes) => {
-            let text =
-                String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", beside.display()))?;
-            sources.push(Source::new(beside.display().to_string(), text));
-        }
+        Ok(bytes) => match Source::decode(beside.display().to_string(), bytes) {
+            (source, None) => sources.push(source),
+            (source, Some(at)) => invalid.push((source, vec![catalogue::invalid_utf8(at)])),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", beside.display())),
     }
-    let (mut all, mut valid) = (Vec::new(), true);
-    for (place, source) in sources.iter().enumerate() {
-        let (cases, problems) = cases::read(source, &graph);
-        valid &= problems.is_empty();
-        terminal.talk(&render::human(source, &problems, terminal.talk_colour()));
-        all.extend(cases.into_iter().map(|case| (place, case)));
+    let (mut all, mut valid) = (Vec::new(), Vec::new());
+    for source in sources {
+        let (cases, problems) = cases::read(&source, &graph);
+        if problems.is_empty() {
+            all.extend(cases.into_iter().map(|case| (valid.len(), case)));
+            valid.push(source);
+        } else {
+            invalid.push((source, problems));
+        }
     }
-    Ok(valid.then_some(Suite { name: document.source.name, graph, sources, cases: all }))
+    Ok(match invalid.is_empty() {
+        true => Ok(Suite { name: document.source.name, graph, sources: valid, cases: all }),
+        false => Err(invalid),
+    })
 }
 
 /// Leaves only the cases with these names.

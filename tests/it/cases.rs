@@ -186,6 +186,9 @@ fn all_problems_of_cases_are_shown_and_none_runs() {
             "19:1 case-lacks: this case lacks a name",
         ]
     );
+    let github = place.orderflow("test flow.md --format github");
+    assert_eq!((github.exit, github.out.lines().count()), (Some(3), 19), "{}", github.out);
+    assert!(github.out.starts_with("::error file=flow.test.toml,line=1,"), "{}", github.out);
     assert!(told.err.contains("help: the document has Reserve, Pay, Release, Refund"), "{}", told.err);
     assert!(
         told.err.ends_with(
@@ -216,6 +219,10 @@ fn cases_are_found_beside_and_within_the_document() {
     let none = place.orderflow("test other.md");
     let help = "error: these documents have no cases\n  help: write them in NAME.test.toml beside NAME.md: see docs/testing.md\n";
     says(&none, 3, "", help);
+    std::fs::write(place.path("flow.test.toml"), b"[[case]]\nname = \"\xff\"\n").unwrap();
+    let bytes = place.orderflow("test flow.md");
+    assert_eq!(bytes.exit, Some(3));
+    assert!(bytes.err.contains("--> flow.test.toml:2:9"), "{}", bytes.err);
     place.write("flow.test.toml", "[[case]\n");
     let broken = place.orderflow("test flow.md");
     assert_eq!(broken.exit, Some(3));
