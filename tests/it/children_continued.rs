@@ -263,3 +263,30 @@ fn a_damaged_journal_of_a_document_stops_the_run() {
     one_key(&place, "one", 1);
     one_key(&place, "two", 2);
 }
+
+/// A failure handler that requeues the item.
+#[test]
+fn a_requeued_item_keeps_what_is_done() {
+    let place = place("");
+    let handler = "\n## Again\nfailed_orders → retry::Boolean\n\n```sh run\n: > open\necho true\n```\n";
+    place.write("flow.md", &(place.read("flow.md") + handler));
+    exits(&place, RUN, 0);
+    one_key(&place, "one", 1);
+    one_key(&place, "two", 2);
+}
+
+/// Without a journal nothing can be continued, so nothing is attempted again.
+#[test]
+fn without_a_journal_nothing_is_repeated() {
+    let place = place(" [retry:: 2 fixed 1ms]");
+    exits(&place, &format!("{RUN} --no-journal"), 1);
+    one_key(&place, "one", 1);
+    one_key(&place, "two", 1);
+    place.write(
+        "sub.md",
+        &SUB.replace("## One\n", "## One [effects:: none]\n")
+            .replace("## Two\n", "## Two [effects:: none]\n"),
+    );
+    exits(&place, &format!("{RUN} --no-journal"), 1);
+    assert_eq!(keys(&place, "two").len(), 4);
+}
