@@ -1,4 +1,4 @@
-//! What a run waits for: people at gates, also inside documents, and events; with the commands that go on.
+//! What a run waits for: people at gates, also inside documents, and events; with the commands that continue it.
 
 use super::super::terminal::Terminal;
 use crate::diag::render::visible;
