@@ -52,6 +52,13 @@ fn word(line: &str) -> Option<(usize, usize, bool)> {
 /// The problem of the line.
 pub(super) fn arm(text: &str, written: &str, line: Span) -> Result<Arm, Box<Diagnostic>> {
     let raw = &text[line.start..line.end];
+    if let Some(second) = second(raw) {
+        let [from, to] = [second.begins, second.leads].map(|at| line.start + at);
+        let margin = &text[text[..line.start].rfind('\n').map_or(0, |at| at + 1)..line.start];
+        let right = format!("{}{}", second.word, raw[second.leads..].trim());
+        let problem = problem::second_decision(Span::new(from, line.end), &right);
+        return Err(Box::new(problem.fix(Span::new(from, to), format!("\n{margin}{}", second.word))));
+    }
     let arrow = ["→", "->"].into_iter().filter_map(|arrow| Some((raw.rfind(arrow)?, arrow.len()))).max();
     let word = word(raw);
     let (end, start, skips) = match (arrow, word) {
@@ -92,6 +99,43 @@ pub(super) fn arm(text: &str, written: &str, line: Span) -> Result<Arm, Box<Diag
         }
     };
     Ok(Arm { span: line, condition, target })
+}
+
+/// A second decision on a line.
+struct Second {
+    /// Where it begins, with what separates it from the first one.
+    begins: usize,
+    /// Where its condition or its target begins.
+    leads: usize,
+    /// What is right before that.
+    word: &'static str,
+}
+
+/// The second decision of `If ok → Pay, else → Refuse`: behind the first target there is a separator or an arrow.
+fn second(raw: &str) -> Option<Second> {
+    const SEPARATORS: [char; 5] = [',', ';', '|', ' ', '\t'];
+    let first = ["→", "->"].into_iter().filter_map(|arrow| Some(raw.find(arrow)? + arrow.len())).min()?;
+    let lower = raw.to_ascii_lowercase();
+    ["else", "otherwise"].into_iter().filter(|_| raw.starts_with("If")).find_map(|word| {
+        let at = first + lower[first..].find(word)?;
+        let before = raw[..at].trim_end_matches(SEPARATORS);
+        let behind = raw[at + word.len()..].trim_start_matches([' ', '\t', ',', ':']);
+        let apart = raw[before.len()..at].contains([',', ';', '|']);
+        let alone = before.len() < at && behind.len() < raw.len() - at - word.len();
+        let arrow = ["→", "->"].into_iter().find_map(|arrow| behind.strip_prefix(arrow));
+        let asks = behind.get(..3).filter(|begin| begin.eq_ignore_ascii_case("if ")).map(|_| &behind[3..]);
+        let (rest, word) = match asks {
+            Some(rest) if rest.contains(['→', '>']) => (rest, "If "),
+            _ => (arrow.unwrap_or(behind), "Otherwise → "),
+        };
+        let rest = rest.trim_start();
+        let certain = before.len() > first && alone && (apart || arrow.is_some() || asks.is_some());
+        (certain && !rest.is_empty()).then(|| Second {
+            begins: before.len(),
+            leads: raw.len() - rest.len(),
+            word,
+        })
+    })
 }
 
 /// Reads an expression without a comma or colon before the arrow, and without backticks.

@@ -10,6 +10,12 @@ pub fn bad_condition(span: Span, message: &str, help: Option<&str>) -> Diagnosti
     problem.help(help.unwrap_or("write it as in `If total > 100 and stock_ok → Create Order`"))
 }
 
+/// A decision behind another one, on one line.
+pub fn second_decision(span: Span, right: &str) -> Diagnostic {
+    Diagnostic::error("second-decision", span, "this line has two decisions")
+        .help(format!("write the second one on a line of its own: `{right}`"))
+}
+
 /// `{{ … }}` in the instructions of a step with something other than an expression in it.
 pub fn bad_value(span: Span, message: &str) -> Diagnostic {
     Diagnostic::error("bad-value", span, format!("this value in the instructions cannot be read: {message}"))
