@@ -450,7 +450,7 @@ impl<'a> Place<'a> {
                 // A step that a person does is one already.
                 (Meant::Gate, Some(answer)) if self.agent => {
                     let why = format!("a step can wait for the answer `{}` of this one", answer.name.value);
-                    problem::no_such_thing(span, bracket, &why).fixed(true, vec![gone()])
+                    problem::no_such_thing(span, bracket, &why).fixed(false, vec![gone()])
                 }
                 (Meant::Repeat, _) => problem::near_annotation(span, "[repeat:: 3 until review.approved]"),
                 (Meant::Nothing(what), _) => {
