@@ -4,7 +4,7 @@ mod raw;
 
 use super::exit::Exit;
 use super::help::with_exits;
-use super::run::{approve_text, failures, signal_text};
+use super::run::{approve_text, failures, inner_gates, signal_text};
 use super::runs::find;
 use super::runs::list::RunLine;
 use super::terminal::Terminal;
@@ -60,14 +60,29 @@ type Sign = (bool, Option<String>);
 struct Detail {
     lines: Vec<String>,
     /// The gates at which items wait.
-    gates: Vec<String>,
+    gates: Vec<WaitingGate>,
+}
+
+/// A gate with the items that wait there now.
+#[derive(Clone)]
+struct WaitingGate {
+    title: String,
+    /// In whose name it is decided; `None` for that of the user.
+    by: Option<String>,
+    keys: Vec<String>,
 }
 
 /// A command that is run once the person has agreed.
 struct Wanted {
     question: String,
     arguments: Vec<String>,
+    /// The key that asks about the next gate instead, and its place.
+    next: Option<(char, usize)>,
 }
+
+/// The most items that a question names, and the most that a command names.
+const NAMED: usize = 3;
+const MOST_NAMED: usize = 1000;
 
 pub fn run(_: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let mut runs = Runs::default();
@@ -98,13 +113,17 @@ pub fn run(_: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             drawn = text;
         }
         let Some(key) = screen.key()? else { continue };
-        if let Some(Wanted { arguments, .. }) = wanted.take() {
-            if key == Key::Char('y') {
-                outside(&mut screen, &arguments)?;
-                (next, drawn) = (Instant::now(), String::new());
-            }
+        let asked = wanted.take();
+        if let Some(Wanted { arguments, .. }) = asked.as_ref().filter(|_| key == Key::Char('y')) {
+            outside(&mut screen, arguments)?;
+            (next, drawn) = (Instant::now(), String::new());
             continue;
         }
+        let place = match asked {
+            Some(Wanted { next: Some((again, place)), .. }) if key == Key::Char(again) => place,
+            Some(_) => continue,
+            None => 0,
+        };
         let Some(line) = runs.lines.get(selected) else {
             match key {
                 Key::Char('q') | Key::Quit => return Ok(Exit::Ok),
@@ -127,10 +146,9 @@ pub fn run(_: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
                 drawn.clear();
             }
             Key::Char(pressed @ ('a' | 'x')) => {
-                let (verb, word) = if pressed == 'a' { ("approve", "Approve") } else { ("reject", "Reject") };
-                wanted = gates.first().map(|gate| Wanted {
-                    question: format!("{word} {} of {name} for all items that wait?", visible(gate)),
-                    arguments: command(&[verb, &run, gate]),
+                wanted = gates.get(place).map(|gate| {
+                    let next = (gates.len() > 1).then_some((pressed, (place + 1) % gates.len()));
+                    Wanted { next, ..gate.decided(pressed == 'a', &run, &name) }
                 });
             }
             Key::Char(pressed @ ('r' | 'u' | 'c')) => {
@@ -140,7 +158,7 @@ pub fn run(_: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
                     _ => ("cancel", "Cancel and compensate"),
                 };
                 let question = format!("{word} {name}?");
-                wanted = Some(Wanted { question, arguments: command(&[verb, &run]) });
+                wanted = Some(Wanted { question, arguments: command(&[verb, &run]), next: None });
             }
             Key::Char(_) | Key::Other => {}
         }
@@ -237,7 +255,10 @@ impl Runs {
         lines.truncate(rows.saturating_sub(1));
         lines.resize(rows.saturating_sub(1), String::new());
         lines.push(match wanted {
-            Some(wanted) => format!("{} [y]es, any other key: no", wanted.question),
+            Some(Wanted { question, next: Some((key, _)), .. }) => {
+                format!("{question} [y]es, [{key}] the next gate, any other key: no")
+            }
+            Some(Wanted { question, .. }) => format!("{question} [y]es, any other key: no"),
             None => "q quit  Enter show  l logs  a approve  x reject  r retry  u resume  c cancel".to_owned(),
         });
         let lines = lines.iter().map(|line| cut(line, columns));
@@ -257,6 +278,27 @@ fn sign(folder: &Path) -> Sign {
     (held, seen)
 }
 
+impl WaitingGate {
+    /// The decision about the items that wait now, and no others.
+    fn decided(&self, approved: bool, run: &str, name: &str) -> Wanted {
+        let (verb, word) = if approved { ("approve", "Approve") } else { ("reject", "Reject") };
+        let mut arguments = vec![verb.to_owned(), run.to_owned(), self.title.clone()];
+        let every = self.keys.len() > MOST_NAMED;
+        arguments.extend(self.keys.iter().filter(|_| !every).map(|key| format!("--item={key}")));
+        arguments.extend(self.by.iter().map(|by| format!("--as={by}")));
+        let who = self.by.as_ref().map(|by| format!(" as {}", visible(by))).unwrap_or_default();
+        let named: Vec<String> = self.keys.iter().take(NAMED).map(|key| visible(key)).collect();
+        let more = self.keys.len() - named.len();
+        let items = match (named.join(", "), more) {
+            (_, _) if every => "all items, now and later".to_owned(),
+            (items, 0) => items,
+            (items, more) => format!("{items} and {more} more"),
+        };
+        let question = format!("{word} {} of {name}{who} for {items}?", visible(&self.title));
+        Wanted { question, arguments, next: None }
+    }
+}
+
 impl Detail {
     fn read(folder: &Path, name: &str) -> anyhow::Result<Detail> {
         let history = History::open(folder)?;
@@ -272,7 +314,22 @@ impl Detail {
             let Some(gate) = graph.gate(id) else { continue };
             detail.lines.push(format!("waits {}", approve_text(gate, graph, name)));
             detail.lines.push(format!("  {}", keys.join(", ")));
-            detail.gates.push(graph.gated(gate));
+            let waiting = run.waiting().filter(|(_, _, other, _)| *other == id);
+            let keys =
+                waiting.map(|(item, key, ..)| if item == ItemId::RUN { ":run" } else { key }.to_owned());
+            let (title, by) = (graph.gated(gate), gate.by.clone());
+            detail.gates.push(WaitingGate { title, by, keys: keys.collect() });
+        }
+        for gate in inner_gates(&history, name)? {
+            detail.lines.push(format!(
+                "waits at the gate of {}{}: {}",
+                visible(&gate.title),
+                gate.asks(),
+                gate.command
+            ));
+            let keys: Vec<String> = gate.keys.iter().map(|key| visible(key)).collect();
+            detail.lines.push(format!("  {}", keys.join(", ")));
+            detail.gates.push(WaitingGate { title: gate.title, by: gate.by, keys: gate.keys });
         }
         for (_, key, step, subject, _) in run.awaiting().take(5) {
             let Some(awaits) = &graph.step(step).awaits else { continue };

@@ -1,4 +1,4 @@
-//! Failed items, grouped by cause: the same step failed with the same code, or with messages that differ in numbers only.
+//! Failed items by cause, each with what its first item was given, logged and compensated.
 
 use super::data::{PageCause, PageText};
 use super::details::{KnownDetails, number};
@@ -7,14 +7,12 @@ use crate::adapter::redact::Redactor;
 use crate::diag::render::visible;
 use crate::event::{ItemError, ItemId, Settlement};
 use crate::graph::Graph;
-use std::collections::{BTreeMap, HashMap};
+use crate::view::causes::Causes;
+use std::collections::BTreeMap;
 
-/// The most causes of a page, and the most keys of each.
+/// The most causes of a page, and the most of their items that are linked.
 const CAUSES: usize = 50;
-const KEYS: usize = 5;
-
-/// What makes two failures the same.
-type CauseKey = (Option<usize>, String);
+const ITEMS: usize = 5;
 
 /// The causes, the most frequent first; each item gets the index of its own.
 pub fn of(
@@ -24,8 +22,9 @@ pub fn of(
     redactor: &Redactor,
     moments: &mut Moments,
 ) -> Vec<PageCause> {
-    let mut causes: Vec<(PageCause, Vec<i64>)> = Vec::new();
-    let mut places: HashMap<CauseKey, usize> = HashMap::new();
+    let mut causes = Causes::default();
+    // What is known of each besides, by its place, and its items.
+    let mut abouts: Vec<(PageCause, Vec<i64>)> = Vec::new();
     for (item, end) in failed {
         let unknown = ItemError { step: None, message: String::new(), code: None, attempts: 0 };
         let error = end.error.as_ref().or(end.uncompensated.first()).unwrap_or(&unknown);
@@ -34,73 +33,57 @@ pub fn of(
             redactor.shown_text(*item, &mut text);
             visible(&text)
         };
-        let (message, code) = (shown(&error.message), error.code.as_deref().map(shown));
-        let step = error.step.map(|step| step.index());
-        let same = code.clone().unwrap_or_else(|| without_numbers(&message));
-        let place = *places.entry((step, same)).or_insert_with(|| {
+        let known = number(*item);
+        let key = usize::try_from(known).ok().and_then(|at| moments.items.keys.get(at));
+        let (key, message) = (key.map_or("run", String::as_str), shown(&error.message));
+        let code = error.code.as_deref().map(shown);
+        let title = |step: &ItemError| step.step.map(|step| visible(&graph.step(step).title));
+        let place = causes.add(title(error).as_deref(), key, &message, code.as_deref());
+        if abouts.len() <= place {
+            let step = error.step.map(|step| step.index());
             let (given, log) = step.map(|step| details.last(*item, step)).unwrap_or_default();
             let given = given.into_iter().map(|given| PageText {
                 html: None,
                 text: shown_lines(&given.text, redactor, *item),
                 ..given
             });
-            let title = |step: &ItemError| step.step.map_or("", |step| &graph.step(step).title);
             let left = end.uncompensated.iter();
-            let left = left.map(|error| format!("{}: {}", visible(title(error)), shown(&error.message)));
-            let cause = PageCause {
+            let left =
+                left.map(|error| format!("{}: {}", title(error).unwrap_or_default(), shown(&error.message)));
+            let about = PageCause {
                 step,
-                code,
-                message,
-                count: 0,
-                items: Vec::new(),
-                keys: Vec::new(),
                 log: log.iter().map(|line| shown(line)).collect(),
                 given: given.collect(),
-                compensated: Vec::new(),
+                compensated: moments.compensated(graph, known),
                 uncompensated: left.collect(),
+                ..PageCause::default()
             };
-            causes.push((cause, Vec::new()));
-            causes.len() - 1
-        });
-        let (cause, all) = &mut causes[place];
-        cause.count += 1;
-        let known = number(*item);
-        all.push(known);
-        if cause.items.len() < KEYS {
-            cause.items.push(known);
-            let key = usize::try_from(known).ok().and_then(|at| moments.items.keys.get(at));
-            cause.keys.push(key.map_or("run", String::as_str).to_owned());
+            abouts.push((about, Vec::new()));
         }
+        abouts[place].1.push(known);
     }
-    causes.sort_by_key(|(cause, all)| (std::cmp::Reverse(cause.count), all.first().copied()));
-    causes.truncate(CAUSES);
-    for (index, (cause, all)) in causes.iter_mut().enumerate() {
-        cause.compensated =
-            cause.items.first().map(|item| moments.compensated(graph, *item)).unwrap_or_default();
-        for item in all {
+    let sorted = causes.sorted().into_iter().take(CAUSES);
+    let all = sorted.zip(0..).map(|((place, cause), index)| {
+        let (about, items) = std::mem::take(&mut abouts[place]);
+        for item in &items {
             if let Some(known) = usize::try_from(*item).ok().and_then(|at| moments.items.cause.get_mut(at)) {
-                *known = index as i64;
+                *known = index;
             }
         }
-    }
-    causes.into_iter().map(|(cause, _)| cause).collect()
+        PageCause {
+            code: cause.code.clone(),
+            message: cause.message.clone(),
+            count: cause.count,
+            items: items.into_iter().take(ITEMS).collect(),
+            keys: cause.keys.clone(),
+            ..about
+        }
+    });
+    all.collect()
 }
 
 fn shown_lines(text: &str, redactor: &Redactor, item: ItemId) -> String {
     let mut text = text.to_owned();
     redactor.shown_text(item, &mut text);
     text
-}
-
-/// A message in which every number is the same.
-fn without_numbers(message: &str) -> String {
-    let mut out = String::with_capacity(message.len());
-    for c in message.chars() {
-        match c.is_ascii_digit() {
-            true if out.ends_with('#') => {}
-            true => out.push('#'),
-            false => out.push(c),
-        }
-    }
-    out
 }

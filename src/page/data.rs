@@ -225,7 +225,7 @@ pub struct PageAwait {
 }
 
 /// Failed items with the same cause.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct PageCause {
     /// The step that failed; `None` if the item's deadline passed.
     pub step: Option<usize>,

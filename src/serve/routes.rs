@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::stream::unfold;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::io::Read;
 
@@ -229,13 +230,9 @@ async fn file(Shared(state): Shared<State>, Path((run, path)): Path<(String, Str
 }
 
 async fn start(Shared(state): Shared<State>, request: Request) -> Response {
-    let body = match Body::of(request, Limit::Items).await {
+    let StartBody { document, items, inputs, keys } = match read(request, Limit::Items).await {
         Ok(body) => body,
         Err(response) => return response,
-    };
-    let StartBody { document, items, inputs, keys } = match body.json() {
-        Ok(body) => body,
-        Err(refusal) => return refused(&refusal),
     };
     let request = StartRequest { document, items, inputs, keys };
     answered(StatusCode::CREATED, state.0.service.start(request).await)
@@ -256,13 +253,9 @@ async fn decide(
     approved: bool,
     request: Request,
 ) -> Response {
-    let body = match Body::of(request, Limit::Request).await {
+    let DecideBody { step, items, by, note } = match read(request, Limit::Request).await {
         Ok(body) => body,
         Err(response) => return response,
-    };
-    let DecideBody { step, items, by, note } = match body.json() {
-        Ok(body) => body,
-        Err(refusal) => return refused(&refusal),
     };
     let request = DecideRequest { approved, step, items, by, note };
     let done = act_and_resume(&state, run, RunAct::Decide(request), query.as_deref()).await;
@@ -288,33 +281,34 @@ async fn signal(
 }
 
 async fn cancel(Shared(state): Shared<State>, Path(run): Path<String>, request: Request) -> Response {
-    match empty(request).await {
-        Ok(()) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Cancel).await),
+    match read_or_default::<EmptyBody>(request).await {
+        Ok(EmptyBody {}) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Cancel).await),
         Err(response) => response,
     }
 }
 
 async fn resume(Shared(state): Shared<State>, Path(run): Path<String>, request: Request) -> Response {
-    match empty(request).await {
-        Ok(()) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Resume).await),
+    match read_or_default::<EmptyBody>(request).await {
+        Ok(EmptyBody {}) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Resume).await),
         Err(response) => response,
     }
 }
 
 async fn retry(Shared(state): Shared<State>, Path(run): Path<String>, request: Request) -> Response {
-    let body = match Body::of(request, Limit::Request).await {
-        Ok(body) => body,
-        Err(response) => return response,
-    };
-    match body.json_or_default::<RetryBody>() {
+    match read_or_default::<RetryBody>(request).await {
         Ok(body) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Retry(body.items)).await),
-        Err(refusal) => refused(&refusal),
+        Err(response) => response,
     }
 }
 
-async fn empty(request: Request) -> Result<(), Response> {
-    let body = Body::of(request, Limit::Request).await?;
-    body.json_or_default::<EmptyBody>().map(drop).map_err(|refusal| refused(&refusal))
+/// A body that must be there.
+async fn read<T: DeserializeOwned>(request: Request, limit: Limit) -> Result<T, Response> {
+    Body::of(request, limit).await?.json().map_err(|refusal| refused(&refusal))
+}
+
+/// A body that may be missing.
+async fn read_or_default<T: DeserializeOwned + Default>(request: Request) -> Result<T, Response> {
+    Body::of(request, Limit::Request).await?.json_or_default().map_err(|refusal| refused(&refusal))
 }
 
 /// Does it, and with `resume=true` continues the run if no process runs it.

@@ -1,4 +1,4 @@
-//! Failures grouped by their cause: the step, and the message without what differs between items.
+//! Failures grouped by their cause: the step, and its code or the message without what differs between items.
 
 use std::collections::HashMap;
 
@@ -20,6 +20,8 @@ pub struct Causes {
 pub struct Cause {
     /// The title of the step; `None` if no step failed.
     pub step: Option<String>,
+    /// The code that the step gave the failures.
+    pub code: Option<String>,
     /// The message of the first failure.
     pub message: String,
     pub count: u64,
@@ -28,9 +30,11 @@ pub struct Cause {
 }
 
 impl Causes {
-    /// Adds the failure of an item. Returns the place of its cause.
-    pub fn add(&mut self, step: Option<&str>, key: &str, message: &str) -> usize {
-        let pattern = (step.map(str::to_owned), pattern(message, key));
+    /// Adds the failure of an item. Failures of a step with the same code, or without one and with messages that differ by
+    /// items and numbers only, have the same cause. Returns its place.
+    pub fn add(&mut self, step: Option<&str>, key: &str, message: &str, code: Option<&str>) -> usize {
+        let same = code.map_or_else(|| pattern(message, key), |code| format!("code {code}"));
+        let pattern = (step.map(str::to_owned), same);
         // Beyond the bound all belong to the last cause.
         let next = self.causes.len().min(CAUSES);
         let place = *self.places.entry(pattern.clone()).or_insert(next);
@@ -46,12 +50,12 @@ impl Causes {
             }
             None if place == CAUSES => {
                 let (message, keys) = ("other causes".to_owned(), vec![key.to_owned()]);
-                self.causes.push(Cause { step: None, message, count: 1, keys });
+                self.causes.push(Cause { step: None, code: None, message, count: 1, keys });
             }
             None => {
                 let keys = vec![key.to_owned()];
-                let step = step.map(str::to_owned);
-                self.causes.push(Cause { step, message: message.to_owned(), count: 1, keys });
+                let (step, code) = (step.map(str::to_owned), code.map(str::to_owned));
+                self.causes.push(Cause { step, code, message: message.to_owned(), count: 1, keys });
             }
         }
         place
@@ -114,13 +118,16 @@ mod tests {
         let mut causes = Causes::default();
         for number in 0..12 {
             let key = format!("order_{number}");
-            causes.add(Some("Pay"), &key, &format!("no account for {key} at 10:0{number}"));
+            causes.add(Some("Pay"), &key, &format!("no account for {key} at 10:0{number}"), None);
         }
-        causes.add(Some("Ship"), "order_1", "no account for order_1 at 10:01");
-        causes.add(Some("Ship"), "order_2", "exited with 65: a");
-        causes.add(Some("Ship"), "order_3", "exited with 75: a");
-        causes.add(Some("Pay"), "order_3", "card declined");
-        causes.add(Some("Pay"), "order_4", "card declined");
+        causes.add(Some("Ship"), "order_1", "no account for order_1 at 10:01", None);
+        causes.add(Some("Ship"), "order_2", "exited with 65: a", None);
+        causes.add(Some("Ship"), "order_3", "exited with 75: a", None);
+        causes.add(Some("Pay"), "order_3", "card declined", None);
+        causes.add(Some("Pay"), "order_4", "card declined", None);
+        for (key, card) in [("order_5", "visa"), ("order_6", "amex"), ("order_7", "visa")] {
+            causes.add(Some("Pay"), key, &format!("{card} declined"), Some("declined"));
+        }
         let sorted = causes.sorted();
         let told: Vec<_> =
             sorted.iter().map(|(_, cause)| (cause.count, &*cause.message, cause.keys.len())).collect();
@@ -128,6 +135,7 @@ mod tests {
             told,
             [
                 (12, "no account for order_0 at 10:00", KEYS),
+                (3, "visa declined", 3),
                 (2, "card declined", 2),
                 (1, "no account for order_1 at 10:01", 1),
                 (1, "exited with 65: a", 1),
@@ -148,7 +156,7 @@ mod tests {
             word
         };
         for number in 0..3000 {
-            causes.add(None, "k", &word(number));
+            causes.add(None, "k", &word(number), None);
         }
         let sorted = causes.sorted();
         let (_, first) = sorted[0];

@@ -147,12 +147,13 @@ fn decided(gate: GateId, decision: &Decision, graph: &Graph) -> Value {
 fn settlement(end: &Settlement, graph: &Graph) -> Value {
     json!({
         "state": end.state.name(),
-        "error": end.error.as_ref().map(|error| item_error(error, graph)),
-        "uncompensated": end.uncompensated.iter().map(|error| item_error(error, graph)).collect::<Vec<_>>(),
+        "error": end.error.as_ref().map(|error| error_json(error, graph)),
+        "uncompensated": end.uncompensated.iter().map(|error| error_json(error, graph)).collect::<Vec<_>>(),
     })
 }
 
-fn item_error(error: &ItemError, graph: &Graph) -> Value {
+/// `{step, phase, message, code, attempts}`: why an item failed, or was not compensated.
+pub fn error_json(error: &ItemError, graph: &Graph) -> Value {
     let step = error.step.map(|step| graph.step(step));
     json!({
         "step": step.map(|step| &step.title),

@@ -111,3 +111,36 @@ fn programs_get_an_event_a_line() {
     let refused = place.run("--log-format json --quiet");
     assert_eq!(refused.exit, Some(2));
 }
+
+/// What a run waits for is why it exits with 5, so it is shown in any case; events have it as objects.
+#[test]
+fn a_quiet_run_says_what_it_waits_for() {
+    let gate = "# Pay\n\n## Pay\nn::Integer → m::Integer\n\n> [!gate by @ops] Pay {{ n }}?\n\n```sh run\necho 1\n```\n";
+    let event = "# Close\n\n## Close [await:: order.closed]\nn::Integer, order_closed::JSON → o::Integer\n\n```sh run\necho 1\n```\n";
+    for (document, first, command, end) in [
+        (
+            gate,
+            "waiting at the gate of Pay (Pay 7?): 1",
+            "  approve it with orderflow approve ",
+            " Pay --item 1 --as ops --resume, or reject it with orderflow reject",
+        ),
+        (
+            event,
+            "waiting for order.closed before Close: 1",
+            "  send it with orderflow signal ",
+            " order.closed --item 1 --data JSON --resume",
+        ),
+    ] {
+        let place = Place::new(document);
+        let said = place.run("--input n=7 --quiet");
+        assert_eq!(said.exit, Some(5), "{said:?}");
+        let lines: Vec<&str> = said.err.lines().collect();
+        assert!(lines.len() == 2 && lines[0] == first, "{said:?}");
+        assert!(lines[1].starts_with(command) && lines[1].ends_with(end), "{said:?}");
+        let said = place.run("--input n=7 --log-format json");
+        assert_eq!(said.exit, Some(5), "{said:?}");
+        for line in said.err.lines() {
+            assert!(serde_json::from_str::<Value>(line).unwrap()["event"].is_string(), "{line}");
+        }
+    }
+}

@@ -63,19 +63,59 @@ fn a_key_approves_what_waits_once_the_person_agrees() {
     let mut screen = Screen::begin(&place, "top", 80, 24);
     screen.until(|screen| screen.contains("waits at the gate of Deploy"));
     screen.type_in("a");
-    screen.until(|screen| screen.contains("Approve Deploy of ") && screen.contains("[y]es"));
+    screen.until(|screen| screen.contains("Approve Deploy of ") && screen.contains(" for a? [y]es"));
     screen.type_in("n");
     screen.until(|screen| screen.contains("q quit"));
     screen.type_in("a");
     screen.until(|screen| screen.contains("[y]es"));
     screen.type_in("y");
-    screen.until(|screen| screen.contains("approved Deploy for all items") && screen.contains("press Enter"));
+    screen.until(|screen| screen.contains("approved Deploy for a\n") && screen.contains("press Enter"));
     screen.type_in("\n");
     screen.until(|screen| screen.contains("q quit"));
     screen.type_in("q");
     assert_eq!(screen.end().1, Some(0));
     assert_eq!(place.orderflow("resume last --trust --quiet").exit, Some(0));
     assert!(place.orderflow("show last --item a").out.contains("gate of Deploy: approved by "));
+}
+
+/// Two gates, one of them for somebody and inside a document. An item that comes later is not decided.
+#[test]
+fn a_decision_is_about_the_gate_and_the_items_that_the_question_names() {
+    let place = Place::new(
+        "---\nitems: items.jsonl\n---\n# Ship\n\n## Deploy\n\n> [!gate]\n\nn::Integer → url::String\n\n```sh run\necho deployed\n```\n\n\
+         ## Review [document:: review.md] [after:: start]\nn → ok::Boolean\n",
+    );
+    place.write(
+        "review.md",
+        "# Review\n\n## Check\nn::Integer → ok::Boolean\n\n> [!gate by @qa] Is {{ n }} good?\n\n```sh run\necho true\n```\n",
+    );
+    let items =
+        |last: u32| (1..=last).map(|n| format!("{{\"id\": \"i{n}\", \"n\": {n}}}\n")).collect::<String>();
+    place.write("items.jsonl", &items(5));
+    assert_eq!(place.run("--quiet").exit, Some(5));
+    let mut screen = Screen::begin(&place, "top", 140, 40);
+    screen.until(|screen| screen.contains("waits at the gate of Review/Check"));
+    screen.type_in("a");
+    let every = "for i1, i2, i3 and 2 more? [y]es, [a] the next gate, any other key: no";
+    screen.until(|screen| screen.contains("Approve Deploy of ") && screen.contains(every));
+    screen.type_in("a");
+    screen.until(|screen| {
+        screen.contains("Approve Review/Check of ") && screen.contains(&format!(" as qa {every}"))
+    });
+    screen.type_in("y");
+    screen.until(|screen| screen.contains("approved Review/Check") && screen.contains("press Enter"));
+    screen.type_in("\n");
+    screen.until(|screen| screen.contains("q quit"));
+    screen.type_in("x");
+    screen.until(|screen| screen.contains("Reject Deploy of "));
+    screen.type_in("n");
+    screen.until(|screen| screen.contains("q quit"));
+    screen.type_in("q");
+    assert_eq!(screen.end().1, Some(0));
+    let resumed = place.orderflow("resume last --trust");
+    assert_eq!(resumed.exit, Some(5), "{resumed:?}");
+    assert!(resumed.err.contains("waiting at the gate of Deploy: i1, i2, i3, i4, i5"), "{resumed:?}");
+    assert!(!resumed.err.contains("Review/Check"), "{resumed:?}");
 }
 
 #[test]

@@ -258,7 +258,8 @@ pub fn run(
         let name = visible(&find::called(&home)?);
         terminal.talk(&format!("the run is paused; continue it with orderflow resume {name}\n"));
     }
-    if outcome.waits() && !launch.show.is_quiet() {
+    // The reason of the exit code, so also where only the result is shown. Events have it already.
+    if outcome.waits() && launch.show.log_format != LogFormat::Json {
         let name = visible(&find::called(&home)?);
         waits::waiting(&outcome.run, &graph, &name, terminal);
         if !launch.no_journal && graph.documents().next().is_some() {
@@ -266,7 +267,9 @@ pub fn run(
         }
         waits::awaiting(&outcome.run, &graph, &name, terminal);
     }
-    report::not_published(&outcome.run, launch.show.is_quiet(), terminal);
+    if launch.show.log_format != LogFormat::Json {
+        report::not_published(&outcome.run, launch.show.quiet, terminal);
+    }
     let (finished, published) = match (outcome.trouble.as_ref(), finished) {
         (Some(one), Err(other)) => {
             terminal.error(one);

@@ -187,7 +187,7 @@ struct Show {
     /// How to show the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Show only the result and errors
+    /// Show only the result, errors and what the run waits for
     #[arg(long, short)]
     quiet: bool,
     /// Show the table of executions of each step also for more than ten items, and statistics also for one item

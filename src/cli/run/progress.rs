@@ -147,7 +147,12 @@ impl Progress {
         let optional =
             if step.mark == Some(Mark::Optional) { " (optional step, the item continues)" } else { "" };
         let (title, shown) = (visible(&step.title), visible(error));
-        let count = self.count(Some(&step.title), &key, &format!("{how}: {shown}{optional}"));
+        let count = self.count(
+            Some(&step.title),
+            &key,
+            &format!("{how}: {shown}{optional}"),
+            execution.code.as_deref(),
+        );
         if count > OF_A_CAUSE && self.style == Style::Drawn {
             return self.say_more(false);
         }
@@ -169,8 +174,8 @@ impl Progress {
     }
 
     /// Counts a failure; returns how many of its cause there are.
-    fn count(&mut self, step: Option<&str>, key: &str, message: &str) -> u64 {
-        let place = self.causes.add(step, key, message);
+    fn count(&mut self, step: Option<&str>, key: &str, message: &str, code: Option<&str>) -> u64 {
+        let place = self.causes.add(step, key, message, code);
         let count = self.causes.get(place).map_or(1, |cause| cause.count);
         if count > OF_A_CAUSE {
             *self.more.entry(place).or_default() += 1;
@@ -205,7 +210,7 @@ impl Progress {
     /// None of its steps has failed, so the reason is shown here.
     fn late(&mut self, item: ItemId) {
         let key = self.display.board(|board| visible(board.key(item)));
-        let count = self.count(None, &key, &StopReason::ItemDeadline.to_string());
+        let count = self.count(None, &key, &StopReason::ItemDeadline.to_string(), None);
         match count > OF_A_CAUSE && self.style == Style::Drawn {
             true => self.say_more(false),
             false => self.display.say(&format!("{key}: {}\n", StopReason::ItemDeadline)),

@@ -262,8 +262,10 @@ pub fn failures(letters: &[DeadLetter], graph: &Graph) -> String {
             Some(error) if letter.end.uncompensated.is_empty() => {
                 let step = error.step.map(|step| &*graph.step(step).title);
                 let is_compensated = letter.end.state == ItemState::Compensated;
-                let message = format!("{}{}", error.message, if is_compensated { COMPENSATED } else { "" });
-                if causes.add(step, &letter.key, &message) == firsts.len() {
+                let end = if is_compensated { COMPENSATED } else { "" };
+                let code = error.code.as_ref().map(|code| format!("{code}{end}"));
+                let message = format!("{}{end}", error.message);
+                if causes.add(step, &letter.key, &message, code.as_deref()) == firsts.len() {
                     firsts.push(letter);
                 }
             }

@@ -134,6 +134,7 @@ pub fn inner_gates(history: &History, name: &str) -> anyhow::Result<Vec<InnerGat
                 title,
                 question: String::new(),
                 keys: Vec::new(),
+                by: gate.by.clone(),
             });
             known.question = if known.keys.is_empty() { waiting.question } else { gate.question.text() };
             known.keys.push(inner.key.to_string());
@@ -149,6 +150,8 @@ pub struct InnerGateText {
     /// With its values if one item waits there.
     pub question: String,
     pub keys: Vec<String>,
+    /// Who decides.
+    pub by: Option<String>,
     pub command: String,
 }
 

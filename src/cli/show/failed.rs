@@ -120,7 +120,8 @@ impl Failed {
         }
         let step = end.error.as_ref().and_then(|error| error.step);
         let message = end.error.as_ref().map_or_else(String::new, |error| error.message.clone());
-        let place = self.causes.add(step.map(&title).as_deref(), key, &message);
+        let code = end.error.as_ref().and_then(|error| error.code.as_deref());
+        let place = self.causes.add(step.map(&title).as_deref(), key, &message, code);
         if self.abouts.len() <= place {
             let log = logs.into_iter().find(|(id, _)| Some(*id) == step).map(|(_, log)| log);
             let mut log = log.unwrap_or_default();

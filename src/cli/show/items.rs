@@ -8,6 +8,7 @@ use crate::event::{
 use crate::graph::Graph;
 use crate::spec::Mark;
 use crate::value::Value;
+use crate::view::happening::error_json;
 use crate::view::table::table;
 use crate::view::{count, execution};
 use serde_json::json;
@@ -313,15 +314,4 @@ impl ShownItem {
 pub fn error_text(error: &ItemError, graph: &Graph) -> String {
     let step = error.step.map(|step| format!("{}: ", visible(&graph.step(step).title)));
     step.unwrap_or_default() + &visible(&error.message)
-}
-
-pub fn error_json(error: &ItemError, graph: &Graph) -> Value {
-    let step = error.step.map(|step| graph.step(step));
-    json!({
-        "step": step.map(|step| &step.title),
-        "phase": step.map(|step| &step.phase),
-        "message": error.message,
-        "code": error.code,
-        "attempts": error.attempts,
-    })
 }

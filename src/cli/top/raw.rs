@@ -148,3 +148,35 @@ fn write(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to the terminal")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// In the process that panics.
+    const PANICS: &str = "ORDERFLOW_TEST_PANICS";
+
+    #[test]
+    fn the_terminal_is_restored_after_a_panic() {
+        if std::env::var_os(PANICS).is_some() {
+            let _screen = RawScreen::enter().unwrap();
+            panic!("a bug");
+        }
+        // A terminal of its own, in which this test runs again, and the settings after it are shown.
+        let this = std::env::current_exe().unwrap();
+        let name = "cli::top::raw::tests::the_terminal_is_restored_after_a_panic";
+        let command = format!("'{}' --exact {name} --nocapture; stty -a", this.display());
+        let mut script = Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).env(PANICS, "1").env("TERM", "xterm");
+        let output = script.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("no {what:?} in {said}"));
+        // The message is on the normal screen, where it stays.
+        assert!(at(ENTER) < at(LEAVE) && at(LEAVE) < at("a bug"), "{said}");
+        let settings: Vec<&str> = said.split_whitespace().collect();
+        for setting in ["icanon", "echo", "isig", "opost"] {
+            assert!(settings.contains(&setting), "{setting}: {said}");
+        }
+    }
+}
