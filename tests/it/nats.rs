@@ -228,7 +228,9 @@ fn a_server_can_ask_for_a_token_or_a_user() {
         let lacks = shop.run("--input name=A");
         assert_eq!(lacks.exit, Some(3), "{}", lacks.err);
         assert!(
-            lacks.err.contains("channel orders: its key is not set in the environment; nothing was run"),
+            lacks
+                .err
+                .contains("channel orders: its key SHOP_KEY is not set in the environment; nothing was run"),
             "{}",
             lacks.err
         );
