@@ -131,7 +131,9 @@ impl<'a> ItemRows<'a> {
     pub fn is_of_loop(&self, id: StepId, row: usize) -> bool {
         let recorded = &self.record.rows[row];
         let failed = recorded.status == Status::Failed && recorded.attempt.is_none();
-        failed && !self.graph().step(id).repeats.is_empty()
+        failed
+            && recorded.duration_ms.is_none_or(|lasted| lasted == 0.0)
+            && !self.graph().step(id).repeats.is_empty()
     }
 
     /// Whether a step is in a loop that failed after its rounds: what the row of that names, others had not waited for.
