@@ -100,9 +100,13 @@ impl Feeds {
     pub fn follow(&self, home: &Path, sent: u64, ends: bool) -> Following {
         let mut all = locked(&self.all);
         all.retain(|_, feed| feed.strong_count() > 0);
-        let feed = all.get(home).and_then(Weak::upgrade).unwrap_or_else(|| {
+        // What others have read may be a moment old, and the current end is that of now.
+        let shared = all.get(home).filter(|_| !ends).and_then(Weak::upgrade);
+        let feed = shared.unwrap_or_else(|| {
             let feed = Arc::new(Feed { latest: Mutex::default(), state: watch::Sender::default() });
-            all.insert(home.to_owned(), Arc::downgrade(&feed));
+            if !ends {
+                all.insert(home.to_owned(), Arc::downgrade(&feed));
+            }
             tokio::spawn(read(Arc::downgrade(&feed), home.to_owned(), self.permits.clone()));
             feed
         });
