@@ -140,7 +140,8 @@ fn a_container_of_podman_has_the_network_only_if_it_is_asked_for() {
         }
     });
     let document = "# T\n\n## A @shop\nport::Integer → word::String\n";
-    let script = "nc -w 10 127.0.0.1 \"$IN_PORT\" < /dev/null 2>&1 || echo unreachable";
+    let script =
+        "{ nc -w 10 127.0.0.1 \"$IN_PORT\" < /dev/null || echo unreachable; } > \"$ORDERFLOW_OUTPUT\" 2>&1";
     for (network, word) in [
         (", network = true", "welcome"),
         ("", "nc: can't connect to remote host (127.0.0.1): Connection refused\\nunreachable"),
@@ -166,7 +167,8 @@ fn failures_of_podman_say_whether_anything_ran() {
         let error = &shown["steps"][0]["attempts"][0]["error"];
         Some(format!("{}; {}", error["message"].as_str().unwrap(), error["outcome"].as_str().unwrap()))
     };
-    let Some(own) = failed("echo no paper >&2; exit 7", IMAGE) else { return };
+    // Podman 4.3 loses what a program prints before the client has attached to it.
+    let Some(own) = failed("sleep 2; echo no paper >&2; exit 7", IMAGE) else { return };
     assert_eq!(own, "exited with 7: no paper; unknown");
     assert_eq!(failed("exit 125", IMAGE).unwrap(), "exited with 125; unknown");
     let missing = failed("true", "orderflow-missing").unwrap();
@@ -197,7 +199,7 @@ fn a_timeout_ends_a_container_of_podman() {
 #[test]
 fn a_container_of_podman_can_end_when_it_is_asked_to() {
     let document = "# T\n\n## A @shop\na::Integer → b::Integer\n";
-    let script = "trap 'echo 2; exit' TERM; : > \"$ORDERFLOW_DIR/ready\"; while :; do sleep 0.1; done";
+    let script = "trap 'echo 2 > \"$ORDERFLOW_OUTPUT\"; exit' TERM; : > \"$ORDERFLOW_DIR/ready\"; while :; do sleep 0.1; done";
     let Some(place) = port(document, script, "", "") else { return };
     let mut command = place.command("run flow.md --trust --quiet --input a=1");
     let mut child = with_podman(&mut command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
