@@ -101,7 +101,8 @@ fn four_coding_agents_review_a_change_in_their_worktrees() {
     ]});
     let Some(opencode) = Opencode::start(&fixtures) else { return };
     let place = Place::new(&workflows().read("workflows/code-review.md"));
-    let table = |name: &str| format!("[agents.{name}]\n{}folder = \"worktree\"\n", opencode.table());
+    let table =
+        |name: &str| format!("[agents.{name}]\n{}folder = \"worktree\"\n", opencode.table_apart(name));
     let names = ["bug-reviewer", "security-reviewer", "test-reviewer", "review-editor"];
     place.write("orderflow.toml", &names.map(table).concat());
     commit_all(place.folder());

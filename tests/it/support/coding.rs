@@ -74,10 +74,19 @@ impl Opencode {
 
     /// The table of an agent, without its header.
     pub fn table(&self) -> String {
+        self.table_with("")
+    }
+
+    /// The same with data of its own, under this name: several that start at once find shared data locked.
+    pub fn table_apart(&self, name: &str) -> String {
+        self.table_with(&format!("XDG_DATA_HOME={}/{name} ", self.home.path().display()))
+    }
+
+    fn table_with(&self, variables: &str) -> String {
         let off = "OPENCODE_DISABLE_AUTOUPDATE=1 OPENCODE_DISABLE_MODELS_FETCH=1 OPENCODE_DISABLE_LSP_DOWNLOAD=1 \
                    OPENCODE_DISABLE_DEFAULT_PLUGINS=1";
         let home = self.home.path().display();
-        let words = format!("exec env HOME={home} {off} {} acp", self.program.display());
+        let words = format!("exec env HOME={home} {variables}{off} {} acp", self.program.display());
         format!("acp = [\"sh\", \"-c\", \"{words}\"]\n")
     }
 }
