@@ -100,7 +100,7 @@ impl Feeds {
     pub fn follow(&self, home: &Path, sent: u64, ends: bool) -> Following {
         let mut all = locked(&self.all);
         all.retain(|_, feed| feed.strong_count() > 0);
-        // What others have read may be a moment old, and the current end is that of now.
+        // What others have read may be a moment old, and the current end may be behind it.
         let shared = all.get(home).filter(|_| !ends).and_then(Weak::upgrade);
         let feed = shared.unwrap_or_else(|| {
             let feed = Arc::new(Feed { latest: Mutex::default(), state: watch::Sender::default() });
