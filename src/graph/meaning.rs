@@ -17,7 +17,7 @@ impl MeaningText {
     }
 
     /// Adds a property if it is present.
-    fn tell(&mut self, what: &str, said: Option<impl AsRef<str>>) {
+    fn say_any(&mut self, what: &str, said: Option<impl AsRef<str>>) {
         if let Some(said) = said {
             self.say(what, said);
         }
@@ -38,42 +38,42 @@ impl Graph {
 
     fn meaning_with(&self, id: StepId, program: bool) -> String {
         let step = self.step(id);
-        let mut told = MeaningText::default();
-        told.say("title", &step.title);
-        told.say("kind", step.kind.name());
-        told.tell("agent", step.agent.as_ref());
-        told.tell("channel", step.channel.as_ref());
-        told.tell("mark", step.mark.map(mark));
-        told.tell("retry", step.retry.as_ref().map(retry));
-        told.tell("timeout", step.timeout.map(words::duration));
-        told.tell("deadline", step.deadline.map(words::duration));
+        let mut text = MeaningText::default();
+        text.say("title", &step.title);
+        text.say("kind", step.kind.name());
+        text.say_any("agent", step.agent.as_ref());
+        text.say_any("channel", step.channel.as_ref());
+        text.say_any("mark", step.mark.map(mark));
+        text.say_any("retry", step.retry.as_ref().map(retry));
+        text.say_any("timeout", step.timeout.map(words::duration));
+        text.say_any("deadline", step.deadline.map(words::duration));
         for deadline in self.around(id).map(|group| self.groups[group].deadline) {
-            told.say("deadline of its group", deadline.map_or("none".to_owned(), words::duration));
+            text.say("deadline of its group", deadline.map_or("none".to_owned(), words::duration));
         }
-        told.tell("compensated by", step.compensate.map(|by| &self.step(by).phase));
-        told.tell("irreversible", step.irreversible.then_some("yes"));
-        told.tell("effects", step.pure.then_some("none"));
+        text.say_any("compensated by", step.compensate.map(|by| &self.step(by).phase));
+        text.say_any("irreversible", step.irreversible.then_some("yes"));
+        text.say_any("effects", step.pure.then_some("none"));
         let each = |each: Each| format!("{} in {}", self.value(each.element).name, self.list(step, each));
-        told.tell("each", step.each.map(each));
-        told.tell("once for all items", step.once.then_some("yes"));
-        told.tell("always", step.always.then_some("yes"));
+        text.say_any("each", step.each.map(each));
+        text.say_any("once for all items", step.once.then_some("yes"));
+        text.say_any("always", step.always.then_some("yes"));
         if let Some(Passage { from, to }) = &step.state {
             let from = from.iter().map(|state| self.state(*state)).collect::<Vec<_>>().join(", ");
-            told.say("state", to.map_or(from.clone(), |to| format!("{from} → {}", self.state(to))));
-            told.tell("an item begins in", self.initial.map(|state| self.state(state)));
+            text.say("state", to.map_or(from.clone(), |to| format!("{from} → {}", self.state(to))));
+            text.say_any("an item begins in", self.initial.map(|state| self.state(state)));
         }
-        told.tell("document", step.document.as_ref());
-        self.tell_values(step, &mut told);
+        text.say_any("document", step.document.as_ref());
+        self.say_values(step, &mut text);
         if let Some(program) = step.program.as_ref().filter(|_| program) {
-            told.say("program", &program.language.value);
+            text.say("program", &program.language.value);
             // Indented, so that no line of it looks like another property.
-            program.source.split('\n').for_each(|line| told.0.push_str(&format!("  {line}\n")));
+            program.source.split('\n').for_each(|line| text.0.push_str(&format!("  {line}\n")));
         }
-        self.tell_order(step, &mut told);
-        told.0
+        self.say_order(step, &mut text);
+        text.0
     }
 
-    fn tell_values(&self, step: &Step, told: &mut MeaningText) {
+    fn say_values(&self, step: &Step, text: &mut MeaningText) {
         for input in &step.inputs {
             let makers = input.makers.iter().map(|maker| self.step(*maker).phase.as_str());
             let makers = makers.collect::<Vec<_>>().join(", ");
@@ -88,47 +88,47 @@ impl Graph {
                 Role::List => ", for its elements",
                 Role::Failure => ", of the failure",
             };
-            told.say("takes", format!("{}{absent}{role}{from}", self.said(input.value)));
+            text.say("takes", format!("{}{absent}{role}{from}", self.said(input.value)));
         }
         for output in &step.outputs {
             let absent = if output.optional { ", may be absent" } else { "" };
-            told.say("makes", format!("{}{absent}", self.said(output.value)));
+            text.say("makes", format!("{}{absent}", self.said(output.value)));
         }
     }
 
     /// Adds whether and when it runs.
-    fn tell_order(&self, step: &Step, told: &mut MeaningText) {
+    fn say_order(&self, step: &Step, text: &mut MeaningText) {
         for gate in step.gates.iter().filter_map(|gate| self.gate(*gate)) {
             let within = gate.within.map(|time| format!(" within {}", words::duration(time)));
             let by = gate.by.as_ref().map(|by| format!(" by @{by}"));
             let of = self.gate_name(gate);
-            told.say("gate", format!("of {of}{}{}", within.unwrap_or_default(), by.unwrap_or_default()));
+            text.say("gate", format!("of {of}{}{}", within.unwrap_or_default(), by.unwrap_or_default()));
         }
         for repeat in step.repeats.iter().filter_map(|id| self.repeat(*id)) {
             let every = repeat.every.map(|pause| format!(" every {}", words::duration(pause)));
             let (of, until) = (self.repeat_name(repeat), repeat.until.condition.text.trim());
-            told.say(
+            text.say(
                 "repeat",
                 format!("of {of}: {} until {until}{}", repeat.most, every.unwrap_or_default()),
             );
         }
         for guard in &step.when {
-            told.say("when", &*guard.condition.text);
+            text.say("when", &*guard.condition.text);
         }
-        told.tell("awaits", step.awaits.as_ref().map(|awaits| awaits.text()));
-        step.emits.iter().for_each(|event| told.say("publishes", event));
+        text.say_any("awaits", step.awaits.as_ref().map(|awaits| awaits.text()));
+        step.emits.iter().for_each(|event| text.say("publishes", event));
         for (chain, number) in step.chains.iter().zip(1..) {
-            chain.iter().for_each(|arm| told.say(&format!("decision {number}"), self.arm(arm)));
+            chain.iter().for_each(|arm| text.say(&format!("decision {number}"), self.arm(arm)));
         }
         let taken = |taken: &Taken| {
             let phase = &self.step(taken.step).phase;
             format!("{phase}, decision {}, way {}", taken.chain + 1, taken.arm + 1)
         };
-        step.guards.iter().for_each(|guard| told.say("led to by", taken(guard)));
-        step.skips.iter().for_each(|skip| told.say("skipped by", taken(skip)));
+        step.guards.iter().for_each(|guard| text.say("led to by", taken(guard)));
+        step.skips.iter().for_each(|skip| text.say("skipped by", taken(skip)));
         for need in &step.needs {
             let data = if need.data { ", whose data it needs" } else { "" };
-            told.say("after", format!("{}{data}", self.step(need.step).phase));
+            text.say("after", format!("{}{data}", self.step(need.step).phase));
         }
     }
 

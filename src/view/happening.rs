@@ -9,21 +9,21 @@ use serde_json::{Map, Value, json};
 
 /// `{event, at_ms, change, item, …}`: `number` is that of the event in the journal, `key` that of its item.
 pub fn event_json(number: u64, event: &Event, key: Option<&str>, graph: &Graph) -> Value {
-    let mut told = Map::new();
-    told.insert("event".into(), number.into());
-    told.insert("at_ms".into(), event.at.into());
+    let mut object = Map::new();
+    object.insert("event".into(), number.into());
+    object.insert("at_ms".into(), event.at.into());
     let (change, more) = match &event.kind {
         EventKind::Run(change) => of_run(change, graph),
         EventKind::Item(_, change) => of_item(change, graph),
         EventKind::Step(_, change) => of_step(change, graph),
         EventKind::Attempt(_, path, number, change) => of_attempt(*path, *number, change, graph),
     };
-    told.insert("change".into(), change.into());
-    told.insert("item".into(), key.into());
+    object.insert("change".into(), change.into());
+    object.insert("item".into(), key.into());
     if let Value::Object(more) = more {
-        told.extend(more);
+        object.extend(more);
     }
-    Value::Object(told)
+    Value::Object(object)
 }
 
 fn of_run(change: &RunEvent, graph: &Graph) -> (&'static str, Value) {
@@ -74,20 +74,20 @@ fn of_step(change: &StepEvent, graph: &Graph) -> (&'static str, Value) {
         StepEvent::ConditionHeld(id) => ("step.condition_held", step((*id).into(), graph)),
         StepEvent::BranchTaken { step: id, .. } => ("step.branch_taken", step((*id).into(), graph)),
         StepEvent::Ended(execution) => {
-            let mut told = step(execution.path(), graph);
-            told["status"] = execution.status.name().into();
-            told["attempts"] = execution.attempt.into();
-            told["duration_ms"] = execution.duration_ms.into();
-            told["tokens_used"] = execution.tokens_used.into();
-            told["error"] = execution.error.clone().into();
-            told["code"] = execution.code.clone().into();
-            ("step.ended", told)
+            let mut object = step(execution.path(), graph);
+            object["status"] = execution.status.name().into();
+            object["attempts"] = execution.attempt.into();
+            object["duration_ms"] = execution.duration_ms.into();
+            object["tokens_used"] = execution.tokens_used.into();
+            object["error"] = execution.error.clone().into();
+            object["code"] = execution.code.clone().into();
+            ("step.ended", object)
         }
         StepEvent::ElementsEnded(id) => ("step.elements_ended", step((*id).into(), graph)),
         StepEvent::AwaitBegan { step: id, subject, .. } => {
-            let mut told = awaits(*id, graph);
-            told["subject"] = (&**subject).into();
-            ("step.await_began", told)
+            let mut object = awaits(*id, graph);
+            object["subject"] = (&**subject).into();
+            ("step.await_began", object)
         }
         StepEvent::EventTaken { step: id, .. } => ("step.event_taken", awaits(*id, graph)),
         StepEvent::AwaitExpired(id) => ("step.await_expired", awaits(*id, graph)),
@@ -95,31 +95,31 @@ fn of_step(change: &StepEvent, graph: &Graph) -> (&'static str, Value) {
 }
 
 fn of_attempt(path: StepPath, number: u32, change: &AttemptEvent, graph: &Graph) -> (&'static str, Value) {
-    let mut told = step(path, graph);
-    told["attempt"] = number.into();
+    let mut object = step(path, graph);
+    object["attempt"] = number.into();
     let change = match change {
         AttemptEvent::Started => "attempt.started",
         AttemptEvent::Stopped(why) => {
-            told["why"] = why.to_string().into();
+            object["why"] = why.to_string().into();
             "attempt.stopped"
         }
         AttemptEvent::Repeated => "attempt.repeated",
         AttemptEvent::Finished(answer) => {
             let failure: Option<&Failure> = answer.as_ref().err().map(|failure| &**failure);
-            told["ok"] = failure.is_none().into();
-            told["error"] = failure.map(|failure| failure.message.clone()).into();
-            told["code"] = failure.and_then(|failure| failure.code.clone()).into();
+            object["ok"] = failure.is_none().into();
+            object["error"] = failure.map(|failure| failure.message.clone()).into();
+            object["code"] = failure.and_then(|failure| failure.code.clone()).into();
             "attempt.finished"
         }
         AttemptEvent::RetryScheduled { due } => {
-            told["due_ms"] = (*due).into();
+            object["due_ms"] = (*due).into();
             "attempt.retry_scheduled"
         }
         AttemptEvent::RetryDue => "attempt.retry_due",
         AttemptEvent::Waits => "attempt.waits",
         AttemptEvent::Continues => "attempt.continues",
     };
-    (change, told)
+    (change, object)
 }
 
 /// `{step, phase, element}`.
@@ -129,9 +129,9 @@ fn step(path: StepPath, graph: &Graph) -> Value {
 }
 
 fn awaits(id: StepId, graph: &Graph) -> Value {
-    let mut told = step(id.into(), graph);
-    told["type"] = graph.step(id).awaits.as_ref().map(|awaits| awaits.event.clone()).into();
-    told
+    let mut object = step(id.into(), graph);
+    object["type"] = graph.step(id).awaits.as_ref().map(|awaits| awaits.event.clone()).into();
+    object
 }
 
 fn gated(gate: GateId, graph: &Graph) -> Option<String> {

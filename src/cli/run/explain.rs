@@ -145,30 +145,30 @@ impl Explained {
     fn json(&self) -> anyhow::Result<Value> {
         let graph = &self.history.graph;
         let outline = self.history.outline()?;
-        let told = |one: &PendingExecution| {
+        let pending = |one: &PendingExecution| {
             let step = graph.step(one.path.step);
-            let mut told = json!({
+            let mut object = json!({
                 "item": &*one.item,
                 "step": step.title,
                 "phase": step.phase,
                 "element": one.path.element,
             });
             if let Ahead::Again(attempt) | Ahead::Next(attempt) | Ahead::WaitsInside(attempt) = one.ahead {
-                told["attempt"] = attempt.into();
+                object["attempt"] = attempt.into();
             }
             if let Some(key) = &one.key {
                 let (effects, idempotent) = self.about(step);
-                told["key"] = key.as_str().into();
-                told["agent"] = step.agent.as_deref().into();
-                told["effects"] = effects.into();
-                told["idempotent"] = idempotent.into();
+                object["key"] = key.as_str().into();
+                object["agent"] = step.agent.as_deref().into();
+                object["effects"] = effects.into();
+                object["idempotent"] = idempotent.into();
             }
-            told
+            object
         };
         let compensation = |(one, step): (&PendingExecution, &Step)| {
-            let mut told = told(one);
-            told["compensates"] = step.title.as_str().into();
-            told["because"] = one
+            let mut object = pending(one);
+            object["compensates"] = step.title.as_str().into();
+            object["because"] = one
                 .because
                 .as_ref()
                 .map(|why| {
@@ -178,17 +178,17 @@ impl Explained {
                     })
                 })
                 .into();
-            told
+            object
         };
         Ok(json!({
             "run": self.history.header().run,
             "state": outline.state(self.history.basis(), false),
             "cancelled": self.cancelled,
-            "again": self.again().map(told).collect::<Vec<_>>(),
-            "next": self.next().map(told).collect::<Vec<_>>(),
-            "wait": self.wait().map(told).collect::<Vec<_>>(),
-            "await": self.awaits().map(told).collect::<Vec<_>>(),
-            "begin": self.begin().map(told).collect::<Vec<_>>(),
+            "again": self.again().map(pending).collect::<Vec<_>>(),
+            "next": self.next().map(pending).collect::<Vec<_>>(),
+            "wait": self.wait().map(pending).collect::<Vec<_>>(),
+            "await": self.awaits().map(pending).collect::<Vec<_>>(),
+            "begin": self.begin().map(pending).collect::<Vec<_>>(),
             "compensate": self.compensate().map(compensation).collect::<Vec<_>>(),
             "publish": self
                 .unpublished

@@ -85,7 +85,7 @@ impl StoryAttempt {
     pub fn json(&self, graph: &Graph) -> Value {
         let seen =
             self.finished.as_ref().filter(|(_, answer)| !answer.as_ref().is_err_and(|lost| is_lost(lost)));
-        let mut told = json!({
+        let mut object = json!({
             "attempt": self.number,
             "started_ms": self.started,
             "finished_ms": seen.map(|(at, _)| at),
@@ -98,22 +98,22 @@ impl StoryAttempt {
             "conversation": self.conversation,
         });
         if let Some(round) = &self.round {
-            told["round"] = round.clone();
+            object["round"] = round.clone();
         }
         match self.finished.as_ref().map(|(_, answer)| answer) {
             Some(Ok(reply)) => {
-                told["outputs"] = named(&reply.outputs, graph).into();
-                told["tokens_used"] = reply.tokens_used.into();
-                told["columns"] = columns(&reply.columns).into();
+                object["outputs"] = named(&reply.outputs, graph).into();
+                object["tokens_used"] = reply.tokens_used.into();
+                object["columns"] = columns(&reply.columns).into();
             }
             Some(Err(failure)) => {
-                told["error"] = failure_json(failure);
-                told["tokens_used"] = failure.tokens_used.into();
-                told["columns"] = columns(&failure.columns).into();
+                object["error"] = failure_json(failure);
+                object["tokens_used"] = failure.tokens_used.into();
+                object["columns"] = columns(&failure.columns).into();
             }
             None => {}
         }
-        told
+        object
     }
 
     pub fn text(&self, out: &mut String, graph: &Graph, held: bool) {

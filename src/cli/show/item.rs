@@ -75,8 +75,8 @@ pub fn show(
         return conversation::print(history, (story.id, key), &ends, filter, &redactor, format, terminal);
     }
     if format == Format::Json {
-        let told = json(history, story, key, held, &redactor)?;
-        terminal.data(&(visible_json(&serde_json::to_string_pretty(&told)?) + "\n"));
+        let object = json(history, story, key, held, &redactor)?;
+        terminal.data(&(visible_json(&serde_json::to_string_pretty(&object)?) + "\n"));
         return Ok(());
     }
     let mut messages = 0;
@@ -125,11 +125,11 @@ fn json(
         story.hear(&message);
         Ok(())
     })?;
-    let mut told = json!({ "run": history.header().run, "item": key });
-    story.json(&history.graph, held, &mut told);
-    redactor.shown(story.id, &mut told);
-    nested::json(history, (story.id, key), held, &mut told);
-    Ok(told)
+    let mut object = json!({ "run": history.header().run, "item": key });
+    story.json(&history.graph, held, &mut object);
+    redactor.shown(story.id, &mut object);
+    nested::json(history, (story.id, key), held, &mut object);
+    Ok(object)
 }
 
 /// The error for a key that no item has.
@@ -327,18 +327,18 @@ impl Story {
         self.step(path).attempts.iter_mut().rev().find(|attempt| attempt.number == number)
     }
 
-    pub(super) fn json(&self, graph: &Graph, held: bool, told: &mut Value) {
-        told["state"] = self.state.map_or("in_flight", ItemState::name).into();
-        told["error"] = self.error.as_ref().map(|error| error_json(error, graph)).into();
-        told["resolved"] = self.note.as_deref().into();
-        told["lifecycle"] = self.lifecycle.map(|state| graph.state(state)).into();
-        told["inputs"] = named(&self.inputs, graph).into();
-        told["gates"] = self.gates.iter().map(|gate| gate.json(graph)).collect::<Vec<_>>().into();
-        told["events"] = self.awaits.iter().map(|one| one.json(graph)).collect::<Vec<_>>().into();
+    pub(super) fn json(&self, graph: &Graph, held: bool, object: &mut Value) {
+        object["state"] = self.state.map_or("in_flight", ItemState::name).into();
+        object["error"] = self.error.as_ref().map(|error| error_json(error, graph)).into();
+        object["resolved"] = self.note.as_deref().into();
+        object["lifecycle"] = self.lifecycle.map(|state| graph.state(state)).into();
+        object["inputs"] = named(&self.inputs, graph).into();
+        object["gates"] = self.gates.iter().map(|gate| gate.json(graph)).collect::<Vec<_>>().into();
+        object["events"] = self.awaits.iter().map(|one| one.json(graph)).collect::<Vec<_>>().into();
         if let Some((name, due)) = self.paused(graph) {
-            told["pause"] = json!({ "repeat": name, "due_ms": due });
+            object["pause"] = json!({ "repeat": name, "due_ms": due });
         }
-        told["steps"] = self.steps.iter().map(|step| step.json(graph, held)).collect::<Vec<_>>().into();
+        object["steps"] = self.steps.iter().map(|step| step.json(graph, held)).collect::<Vec<_>>().into();
     }
 
     /// `held` is whether a runner holds the run's lock.

@@ -236,20 +236,20 @@ impl<'a> Whole<'a> {
     /// All but its items.
     fn json(&self, history: &History) -> anyhow::Result<serde_json::Value> {
         let graph = &history.graph;
-        let mut told = serde_json::to_value(&self.line)?;
-        told["figures"] = serde_json::to_value(self.report())?;
+        let mut object = serde_json::to_value(&self.line)?;
+        object["figures"] = serde_json::to_value(self.report())?;
         let unavailable = history.unavailable()?.iter();
-        told["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
-        told["spent"] = history.spent()?.json();
+        object["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
+        object["spent"] = history.spent()?.json();
         if let Some(log) = &self.log {
-            told["events"] = events::json(log);
+            object["events"] = events::json(log);
         }
         let StoredRequests { decisions, events } = self.stored;
         if decisions + events > 0 {
-            told["stored"] = json!({"decisions": decisions, "events": events});
+            object["stored"] = json!({"decisions": decisions, "events": events});
         }
-        told["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
-        Ok(told)
+        object["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
+        Ok(object)
     }
 }
 
@@ -273,13 +273,13 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
     if format == Format::Json {
         let mut listed = 0;
         terminal.data("{\"items\": [");
-        let told = read(history, held, |item| {
+        let run = read(history, held, |item| {
             let begin = if listed == 0 { "\n" } else { ",\n" };
             listed += 1;
             terminal.data(&format!("{begin}  {}", visible_json(&item.to_string())));
         })?;
-        let told = visible_json(&serde_json::to_string_pretty(&told)?);
-        terminal.data(&format!("\n],\n{}\n", told.trim_start_matches("{\n")));
+        let run = visible_json(&serde_json::to_string_pretty(&run)?);
+        terminal.data(&format!("\n],\n{}\n", run.trim_start_matches("{\n")));
         return Ok(());
     }
     let graph = &history.graph;

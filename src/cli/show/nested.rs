@@ -59,8 +59,8 @@ pub(super) fn text(history: &History, item: (ItemId, &str), held: bool) -> Strin
     out
 }
 
-/// The same as a list in `told`, if there are any.
-pub(super) fn json(history: &History, item: (ItemId, &str), held: bool, told: &mut Value) {
+/// The same as a list in `object`, if there are any.
+pub(super) fn json(history: &History, item: (ItemId, &str), held: bool, object: &mut Value) {
     let runs = runs(history, item).into_iter().map(|(path, run)| {
         let step = history.graph.step(path.step);
         let shown = History::open(&run.home).and_then(|child| json_of(&child, item.1, held));
@@ -69,7 +69,7 @@ pub(super) fn json(history: &History, item: (ItemId, &str), held: bool, told: &m
     });
     let runs: Vec<Value> = runs.collect();
     if !runs.is_empty() {
-        told["documents"] = runs.into();
+        object["documents"] = runs.into();
     }
 }
 
@@ -111,11 +111,11 @@ fn text_of(history: &History, key: &str, held: bool) -> anyhow::Result<Option<St
 /// The same as JSON.
 fn json_of(history: &History, key: &str, held: bool) -> anyhow::Result<Value> {
     let (story, _, redactor) = story_of(history, key)?;
-    let mut told = json!({ "run": history.header().run, "document": history.header().document.path });
+    let mut object = json!({ "run": history.header().run, "document": history.header().document.path });
     if let Some(story) = story {
-        story.json(&history.graph, held, &mut told);
-        redactor.shown(story.id, &mut told);
-        json(history, (story.id, key), held, &mut told);
+        story.json(&history.graph, held, &mut object);
+        redactor.shown(story.id, &mut object);
+        json(history, (story.id, key), held, &mut object);
     }
-    Ok(told)
+    Ok(object)
 }

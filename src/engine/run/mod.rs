@@ -3,8 +3,8 @@
 
 mod apply;
 mod past;
+mod queries;
 mod refuse;
-mod told;
 
 use super::item::Item;
 use super::limits::{Next, ReadyLine};
