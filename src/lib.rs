@@ -10,6 +10,7 @@
 //! - [`spec`]: markdown to a [`spec::Spec`]: the document as written. Never fails, records diagnostics.
 //! - [`graph`]: a `Spec` to a [`graph::Graph`]: its meaning. Names resolved, acyclic, linted.
 //! - [`event`]: what happened, in the past tense.
+//! - [`spans`]: a run as spans of a distributed trace.
 //! - [`engine`]: what happens next: pure state machines without clock, files or tasks.
 //! - [`items`]: the items of a run, checked and streamed.
 //! - [`adapter`]: runs a step by a program, a worker or a service.
@@ -35,7 +36,7 @@
 //! use orderflow::engine::{Limits, Policy};
 //! use orderflow::event::Reply;
 //! use orderflow::graph::Graph;
-//! use orderflow::history::{History, LockedRun, New, People, Prepared, RunEnd, RunOptions, Runner};
+//! use orderflow::history::{History, LockedRun, New, People, Prepared, RunEnd, RunOptions, Runner, Tracing};
 //! use orderflow::runtime::{Bindings, NewItem, RunsFolder, Workspace, new_run_id};
 //! use orderflow::{diag::Source, graph, journal, session, spec, stats};
 //! use std::sync::Arc;
@@ -69,6 +70,7 @@
 //!         deadline: None,
 //!         owns_orphans: false,
 //!         sinks: Vec::new(),
+//!         tracing: Tracing::default(),
 //!     }
 //! }
 //!
@@ -136,6 +138,7 @@ pub mod page;
 pub mod runtime;
 pub mod serve;
 pub mod session;
+pub mod spans;
 pub mod spec;
 pub mod stats;
 pub mod toon;

@@ -11,6 +11,7 @@ use orderflow::event::{Event, Reply, ValueId, Values};
 use orderflow::graph::{self, Graph};
 use orderflow::runtime::{Bindings, Durable, Loop, NewItem, Observer, RunsFolder, UsedKeys, Workspace};
 use orderflow::session::{Entries, Head, Recorder};
+use orderflow::spans::TraceContext;
 use orderflow::spec::{self, OnItemError, Tolerance};
 use orderflow::stats::{Dimension, Live};
 use orderflow::value::Value;
@@ -169,6 +170,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         graph: graph.clone(),
         run_id: "run".into(),
         outermost: "run".into(),
+        trace: TraceContext::of_run("run"),
         forward_key: None,
         bindings: Bindings::new(&graph, adapters),
         workspace: Workspace::create(&RunsFolder::Beside(folder.path().to_owned()), "run")?,

@@ -38,6 +38,8 @@ mod spawned;
 mod stray;
 pub mod stub;
 mod system;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -22,6 +22,16 @@ pub struct Reply {
     /// What the agent reports of its messages with others. They are stored as messages, not as a part of the event.
     #[serde(skip)]
     pub relayed: Vec<Relayed>,
+    /// The tokens of a model. Only those who watch the run get them; the journal has the sum.
+    #[serde(skip)]
+    pub usage: Option<TokenUsage>,
+}
+
+/// The tokens that a model has read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenUsage {
+    pub input: u64,
+    pub output: u64,
 }
 
 /// Why an attempt has no outputs.
@@ -53,6 +63,9 @@ pub struct Failure {
     /// As in [`Reply`].
     #[serde(skip)]
     pub relayed: Vec<Relayed>,
+    /// As in [`Reply`].
+    #[serde(skip)]
+    pub usage: Option<TokenUsage>,
 }
 
 /// The code of a step that failed because its agent is unavailable. An agent may report itself by it.
@@ -76,6 +89,7 @@ impl Failure {
             columns: Vec::new(),
             log: String::new(),
             relayed: Vec::new(),
+            usage: None,
         }
     }
 

@@ -9,7 +9,7 @@ mod execution;
 mod message;
 mod settlement;
 
-pub use answer::{Answer, BUDGET, Cause, Failure, Outcome, Reply, UNAVAILABLE};
+pub use answer::{Answer, BUDGET, Cause, Failure, Outcome, Reply, TokenUsage, UNAVAILABLE};
 pub use arrival::{Arrival, EVENT_COLUMNS, EVENT_TIMEOUT, TypePattern};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use message::{Relayed, Role};

@@ -3,14 +3,15 @@
 
 use super::earlier::{EarlierRun, Watch, began_by, run_id};
 use super::taken::LockedRun;
-use super::{New, People, Prepared, RunEnd, RunOptions, Runner};
-use crate::adapter::{Adapter, Call, Declared, Ending, Stop, contract};
+use super::{New, People, Prepared, RunEnd, RunOptions, Runner, SpanDestination, Tracing};
+use crate::adapter::{Adapter, Call, Context, Declared, Ending, Stop, contract};
 use crate::disk::Folder;
 use crate::engine::{Policy, Run};
 use crate::event::{Answer, BUDGET, Cause, Failure, ItemId, ItemState, Outcome, Reply, Settlement, ValueId};
 use crate::graph::Graph;
 use crate::journal::{self, DocumentText};
 use crate::runtime::{self, Bindings, Finder, Inbox, NewItem, Requests, Workspace};
+use crate::spans::TraceContext;
 use crate::value::budget::Spent;
 use crate::value::dollars::Dollars;
 use crate::value::{Object, Value};
@@ -26,6 +27,8 @@ pub struct ChildDocument {
     pub policy: Policy,
     /// Makes the bindings of one run: its adapters are shared by all, its redactor is its own.
     pub bindings: Box<dyn Fn() -> Bindings + Send + Sync>,
+    /// Where the spans of its runs are sent.
+    pub spans: Option<SpanDestination>,
 }
 
 impl ChildDocument {
@@ -44,7 +47,9 @@ impl ChildDocument {
         !graph.gates.is_empty() || graph.steps.iter().any(|step| step.awaits.is_some())
     }
 
-    pub(super) fn prepared(&self, graph: Arc<Graph>, workspace: Workspace) -> Prepared {
+    /// What a run of it needs, for an attempt of a step with this context.
+    pub(super) fn prepared(&self, graph: Arc<Graph>, workspace: Workspace, of: &Context) -> Prepared {
+        let context = TraceContext::parse(&of.traceparent);
         Prepared {
             graph,
             policy: self.policy.clone(),
@@ -53,6 +58,7 @@ impl ChildDocument {
             deadline: None,
             owns_orphans: false,
             sinks: Vec::new(),
+            tracing: Tracing { context, spans: self.spans.clone() },
         }
     }
 }
@@ -370,7 +376,7 @@ fn open(
         });
         (id, new)
     });
-    let prepared = document.prepared(graph.clone(), workspace);
+    let prepared = document.prepared(graph.clone(), workspace, &call.context);
     let item = (!began).then_some(new_item);
     Ok(Ok(OpenedRun { graph, root, prepared, run, item, before, lags }))
 }

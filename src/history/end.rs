@@ -24,6 +24,16 @@ pub enum RunEnd {
 impl RunEnd {
     const ALL: [RunEnd; 4] = [RunEnd::Ok, RunEnd::Failed, RunEnd::CompensationFailed, RunEnd::Deadline];
 
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            RunEnd::Ok => "succeeded",
+            RunEnd::Failed => "failed",
+            RunEnd::CompensationFailed => "compensation_failed",
+            RunEnd::Deadline => "deadline_passed",
+        }
+    }
+
     /// The text in the file, named like the exit code.
     fn name(self) -> &'static str {
         match self {

@@ -29,6 +29,7 @@ mod runner;
 mod sequence;
 mod source;
 mod taken;
+mod traced;
 
 pub use children::{ChildAgent, ChildDocument};
 pub use documents::definition;
@@ -48,6 +49,7 @@ pub use revoker::ChildRevoker;
 pub use runner::{DriveOutcome, New, People, Prepared, Runner};
 pub use source::{ItemsFrom, PIPED};
 pub use taken::{LockedRun, is_cancelled, request_cancel, withdraw_cancel};
+pub use traced::{SpanDestination, SpanSink, Tracing};
 
 use crate::engine::{Limits, Policy, Retries, Run, Unavailable, UnavailableAgents, spend};
 use crate::event::{Event, ItemId, Millis};

@@ -55,6 +55,9 @@ pub struct RunOptions {
     /// The phases of steps whose documents have nothing to compensate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uncompensated: Vec<String>,
+    /// The trace of the caller, as W3C trace context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// A document that a step of a run runs, as it was when the run began.

@@ -3,7 +3,7 @@
 use super::children::{ChildDocument, ChildEnd, broken, continued, figures, refused};
 use super::earlier::run_id;
 use super::taken::{LockedRun, request_cancel};
-use crate::adapter::{Adapter, Call, Ending, Stop, contract};
+use crate::adapter::{Adapter, Call, Context, Ending, Stop, contract};
 use crate::disk::Folder;
 use crate::engine::RetryRequest;
 use crate::event::{Cause, Failure, ItemId, Outcome, Reply};
@@ -33,9 +33,9 @@ impl Adapter for ChildRevoker {
                 let key = call.context.forward_key.as_deref().unwrap_or_default();
                 let id = run_id(key, &attempt);
                 let (document, pauses) = (self.document.clone(), stop.clone());
-                let outermost = call.context.outermost.clone();
+                let context = call.context.clone();
                 let run =
-                    move |requests| async move { revoked(&document, &id, &root, outermost, requests).await };
+                    move |requests| async move { revoked(&document, &id, &root, &context, requests).await };
                 let ended = match runtime::nested(stop.clone(), None, run).await {
                     Ok(Some(ended)) => ended,
                     Ok(None) => {
@@ -74,10 +74,10 @@ async fn revoked(
     document: &ChildDocument,
     id: &str,
     root: &Path,
-    outermost: Arc<str>,
+    context: &Context,
     requests: Requests,
 ) -> ChildEnd {
-    match revoking(document, id, root, outermost, requests).await {
+    match revoking(document, id, root, context, requests).await {
         Ok(end) => end,
         Err(error) => {
             let message = format!("cannot compensate {}: {error:#}", document.text.path);
@@ -96,7 +96,7 @@ async fn revoking(
     document: &ChildDocument,
     id: &str,
     root: &Path,
-    outermost: Arc<str>,
+    context: &Context,
     requests: Requests,
 ) -> anyhow::Result<ChildEnd> {
     // A link is refused, as when the run began.
@@ -120,7 +120,8 @@ async fn revoking(
     } else if !outline.is_over(taken.history.basis()) {
         request_cancel(root)?;
     }
-    let prepared = document.prepared(document.graph.clone(), Workspace::open(root)?);
+    let prepared = document.prepared(document.graph.clone(), Workspace::open(root)?, context);
+    let outermost = context.outermost.clone();
     let end =
         continued(document.graph.clone(), root, taken, prepared, None, requests, (None, outermost)).await?;
     Ok(match end {

@@ -4,6 +4,7 @@ use super::documents::definition;
 use super::error::{Error, ErrorKind};
 use super::options::RunOptions;
 use super::taken::{LockedRun, Recalled, is_cancelled};
+use super::traced::{Traced, Tracing};
 use super::{ItemsFrom, RunEnd, lock};
 use crate::adapter::Rests;
 use crate::adapter::orphans::OrphanReport;
@@ -33,6 +34,8 @@ pub struct Prepared {
     pub owns_orphans: bool,
     /// The channels to which events of steps are published, with the types that each takes.
     pub sinks: Vec<(Arc<str>, Vec<TypePattern>)>,
+    /// The trace to which the run belongs, and where its spans are sent.
+    pub tracing: Tracing,
 }
 
 /// The header of a new run, for its journal.
@@ -102,6 +105,8 @@ pub struct Runner {
     columns: ReportedColumns,
     retry: Vec<RetryRequest>,
     revoke: Option<ItemId>,
+    /// Makes its spans, if they are sent somewhere.
+    traced: Option<Traced>,
 }
 
 /// The result of driving a run.
@@ -138,6 +143,7 @@ impl Runner {
         let mut run = Run::new(prepared.graph.clone(), prepared.policy.clone());
         run.set_name(&id);
         run.set_sinks(prepared.sinks.clone());
+        let traced = prepared.tracing.begin(&prepared.graph, &id.as_str().into(), None);
         Runner {
             run,
             id: id.into(),
@@ -149,6 +155,7 @@ impl Runner {
             columns: ReportedColumns::default(),
             retry: Vec::new(),
             revoke: None,
+            traced,
         }
     }
 
@@ -163,9 +170,17 @@ impl Runner {
         observers: &mut [&mut dyn Observer],
     ) -> anyhow::Result<(Runner, OrphanReport)> {
         let mut runner = Runner::fleeting(taken.history.header().run.clone(), prepared);
-        let redactor = runner.prepared.bindings.redactor();
-        let Recalled { last, started, asked, columns } =
-            taken.recall(&mut runner.run, redactor, observers)?;
+        let Prepared { graph, tracing, bindings, .. } = &runner.prepared;
+        let began = taken.history.header().started.as_str();
+        runner.traced = tracing.begin(graph, &runner.id, Some(began));
+        let mut all: Vec<&mut dyn Observer> = Vec::new();
+        for observer in observers.iter_mut() {
+            all.push(&mut **observer);
+        }
+        all.extend(runner.traced.as_mut().map(|traced| traced as &mut dyn Observer));
+        let recalled = taken.recall(&mut runner.run, bindings.redactor(), &mut all)?;
+        let Recalled { last, started, asked, columns } = recalled;
+        runner.traced.iter_mut().for_each(Traced::continues);
         let report = taken.end_orphans(&started).await?;
         runner.prepared.bindings.recover(&runner.id).await.map_err(not_recovered)?;
         let (retry, revoke) = (taken.retry.clone(), taken.revoke);
@@ -189,21 +204,28 @@ impl Runner {
     pub async fn drive(
         self,
         items: ItemStream<'_>,
-        observers: Vec<&mut dyn Observer>,
+        mut observers: Vec<&mut dyn Observer>,
         requests: Requests,
         people: People,
     ) -> DriveOutcome {
-        let Runner { mut run, id, prepared, durable, lock, since, asked, columns, retry, revoke } = self;
+        let Runner { mut run, id, prepared, durable, lock, since, asked, columns, retry, revoke, .. } = self;
+        let mut traced = self.traced;
         let cancel = is_cancelled(prepared.workspace.root());
-        let Prepared { graph, bindings, workspace, deadline, owns_orphans, .. } = prepared;
-        let mut all = Loop {
+        let Prepared { graph, bindings, workspace, deadline, owns_orphans, tracing, .. } = prepared;
+        let mut all: Vec<&mut dyn Observer> = Vec::with_capacity(observers.len() + 1);
+        for observer in &mut observers {
+            all.push(&mut **observer);
+        }
+        all.extend(traced.as_mut().map(|traced| traced as &mut dyn Observer));
+        let mut turns = Loop {
             graph,
             outermost: people.outermost.unwrap_or_else(|| id.clone()),
+            trace: tracing.context(&id),
             forward_key: people.forward_key,
             run_id: id,
             bindings,
             workspace,
-            observers,
+            observers: all,
             deadline,
             durable,
             since,
@@ -222,13 +244,19 @@ impl Runner {
             sources: people.sources,
             outbox: people.outbox,
         };
-        let driven = all.drive(&mut run, items, requests).await;
-        let closed = match all.durable.take() {
+        let driven = turns.drive(&mut run, items, requests).await;
+        let closed = match turns.durable.take() {
             Some(durable) => durable.close().map_err(anyhow::Error::from),
             None => Ok(()),
         };
         let trouble = driven.and(closed).err().map(judged);
-        DriveOutcome { run, trouble, wakes: all.wakes, _lock: lock }
+        let wakes = turns.wakes;
+        drop(turns);
+        let outcome = DriveOutcome { run, trouble, wakes, _lock: lock };
+        if let Some((traced, end)) = traced.as_mut().zip(outcome.ending()) {
+            traced.end(end);
+        }
+        outcome
     }
 }
 

@@ -14,6 +14,7 @@ use crate::adapter::{
 use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath};
 use crate::graph::{Graph, Instructions, StepId, ValueId};
+use crate::spans::SpanId;
 use crate::value::{Type, Value, in_conditions};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -335,6 +336,8 @@ fn request(
     };
     let element = call.step.element.map(|element| format!(".{element}")).unwrap_or_default();
     let attempt_id = format!("{item}-{}{element}-{}", call.step.step.0, call.attempt);
+    let place = (&*binding.phase, call.step.element);
+    let span = SpanId::of_attempt(&all.run_id, call.item, place, call.attempt);
     let mut inputs = Vec::with_capacity(call.inputs.len());
     let mut paths = Vec::new();
     for (id, value) in &call.inputs {
@@ -370,7 +373,7 @@ fn request(
             attempt: call.attempt,
             repeated: call.repeated,
             element: call.step.element,
-            traceparent: identity::traceparent(&all.run_id, &attempt_id),
+            traceparent: all.trace.below(span).to_string(),
             idempotency_key: key,
             forward_key: forward_key.or_else(|| all.forward_key.as_deref().map(str::to_owned)),
             agent: binding.agent.clone(),

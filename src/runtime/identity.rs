@@ -65,13 +65,6 @@ fn idempotency_key(run: &str, item: &str, step: &str, visit: u32, direction: &st
     hasher.finalize().to_hex()[..32].to_owned()
 }
 
-/// W3C trace context: the run is the trace, the attempt the span.
-pub(super) fn traceparent(run: &str, attempt: &str) -> String {
-    let trace = blake3::hash(run.as_bytes()).to_hex();
-    let span = blake3::hash(format!("{run} {attempt}").as_bytes()).to_hex();
-    format!("00-{}-{}-01", &trace[..32], &span[..16])
-}
-
 /// The time in `from_now` milliseconds, as RFC 3339.
 pub(super) fn moment(from_now: u64) -> String {
     let then = now().checked_add(Duration::from_millis(from_now)).unwrap_or(Timestamp::MAX);

@@ -47,6 +47,7 @@ use crate::event::{
 };
 use crate::graph::Graph;
 use crate::journal::Trouble;
+use crate::spans::TraceContext;
 use calls::Calls;
 use durable::Pending;
 use live::LiveBoard;
@@ -119,6 +120,8 @@ pub struct Loop<'a> {
     pub run_id: Arc<str>,
     /// The run that this process drives, which this one may be within.
     pub outermost: Arc<str>,
+    /// The trace to which this run belongs.
+    pub trace: TraceContext,
     /// The key of what this run compensates, if it is one of a document that does.
     pub forward_key: Option<Arc<str>>,
     pub bindings: Bindings,

@@ -11,6 +11,7 @@ use crate::event::{
     StepEvent, StepPath,
 };
 use crate::graph::{self, Graph};
+use crate::spans::TraceContext;
 use crate::spec::{self, OnItemError, Tolerance};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -80,6 +81,7 @@ impl Scene {
             graph: self.graph.clone(),
             run_id: "run-1".into(),
             outermost: "run-1".into(),
+            trace: TraceContext::of_run("run-1"),
             forward_key: None,
             bindings: Bindings::new(&self.graph, agents),
             workspace: Workspace::create(&RunsFolder::Beside(folder.path().to_owned()), "run-1").unwrap(),

@@ -230,11 +230,13 @@ async fn file(Shared(state): Shared<State>, Path((run, path)): Path<(String, Str
 }
 
 async fn start(Shared(state): Shared<State>, request: Request) -> Response {
+    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let traceparent = traceparent.map(str::to_owned);
     let StartBody { document, items, inputs, keys } = match read(request, Limit::Items).await {
         Ok(body) => body,
         Err(response) => return response,
     };
-    let request = StartRequest { document, items, inputs, keys };
+    let request = StartRequest { document, items, inputs, keys, traceparent };
     answered(StatusCode::CREATED, state.0.service.start(request).await)
 }
 

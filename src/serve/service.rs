@@ -93,6 +93,8 @@ pub struct StartRequest {
     pub inputs: Object,
     /// Only the items with these keys.
     pub keys: Vec<String>,
+    /// The trace of the request, as W3C trace context.
+    pub traceparent: Option<String>,
 }
 
 /// What answers: the runs of a folder. All but `act` and `start` block.

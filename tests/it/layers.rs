@@ -56,7 +56,7 @@ const OPENING: [&str; 20] = [
 
 /// What only some rooms may contain, with these rooms.
 const ONLY_IN: [(&[&str], &[&str]); 6] = [
-    (&["reqwest::", "rustls::", "async_nats::"], &["adapter"]),
+    (&["reqwest::", "rustls::", "async_nats::", "opentelemetry"], &["adapter"]),
     (&["axum::", "hyper::", "hyper_util::"], &["adapter", "serve"]),
     (&["tokio::"], &["runtime", "adapter", "serve", "cli"]),
     (

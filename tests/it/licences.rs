@@ -24,7 +24,7 @@ fn every_dependency_has_an_allowed_licence() {
         .args([
             "tree",
             "--package=orderflow",
-            "--features=nats",
+            "--features=nats,telemetry",
             "--locked",
             "--offline",
             "--prefix=none",

@@ -111,6 +111,8 @@ mod states;
 mod stats;
 mod support;
 mod survivors;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 mod top;
 mod trace;
 mod trust;
@@ -127,6 +129,8 @@ mod workers;
 mod workflows;
 mod write;
 
+#[cfg(feature = "telemetry")]
+use support::collector;
 #[cfg(feature = "nats")]
 use support::jetstream;
 use support::{

@@ -112,7 +112,8 @@ impl Model {
                 // Other members that the model wrote are not a report: only the provider knows the cost.
                 Ok(reply) => {
                     let columns = self.columns(spent, turn.model.as_deref());
-                    return Ok(Reply { tokens_used: spent.tokens(), columns, ..reply });
+                    let usage = spent.by_direction();
+                    return Ok(Reply { tokens_used: spent.tokens(), columns, usage, ..reply });
                 }
                 Err(misfit) if corrected || misfit.cause == Cause::Refused => {
                     let (cause, message) = (misfit.cause, misfit.message);
@@ -205,6 +206,7 @@ impl Model {
     fn paid(&self, mut failure: Box<Failure>, spent: &Usage) -> Box<Failure> {
         if spent.tokens().is_some() {
             failure.tokens_used = spent.tokens();
+            failure.usage = spent.by_direction();
             failure.columns = self.columns(spent, None);
         }
         failure

@@ -3,6 +3,7 @@
 use super::super::http::Url;
 use super::super::prompt;
 use super::Model;
+use crate::event::TokenUsage;
 use crate::value::dollars::Dollars;
 use crate::value::{Object, Value, json, number};
 use serde_json::json;
@@ -70,6 +71,11 @@ pub struct Usage {
 impl Usage {
     pub fn tokens(&self) -> Option<u64> {
         self.known.then(|| self.input.saturating_add(self.output))
+    }
+
+    /// The tokens by their direction.
+    pub fn by_direction(&self) -> Option<TokenUsage> {
+        self.known.then_some(TokenUsage { input: self.input, output: self.output })
     }
 
     pub fn add(&mut self, other: &Usage) {

@@ -5,6 +5,7 @@ use super::super::document::Document;
 use super::super::settings::Settings;
 use super::bind::{Doer, Doers, DoneBy, ENGINE, Tools, environment, filled, gives, variables};
 use super::limits;
+use super::telemetry::destination;
 use crate::adapter::Adapter;
 use crate::adapter::coder::CodingAgent;
 use crate::adapter::container::Container;
@@ -20,7 +21,7 @@ use crate::adapter::worker::Worker;
 use crate::cli::settings::Header;
 use crate::engine::Policy;
 use crate::graph::{Graph, Kind, Step};
-use crate::history::{ChildAgent, ChildDocument, ChildRevoker};
+use crate::history::{ChildAgent, ChildDocument, ChildRevoker, SpanSink};
 use crate::journal::DocumentText;
 use crate::runtime::{Bindings, Workspace};
 use crate::value::Type;
@@ -97,6 +98,8 @@ pub struct Bound<'a> {
     /// How many steps run at once, if the user said so.
     pub jobs: Option<usize>,
     pub journaled: bool,
+    /// Where spans are sent.
+    pub spans: Option<SpanSink>,
 }
 
 /// The adapters that are made so far.
@@ -151,7 +154,8 @@ impl<'a> Making<'a> {
         let secrets = graph.clone();
         let bindings = Box::new(move || base.lend(redactor.clone().of_values(secrets.secrets())));
         let text = DocumentText { path: child.source.name.clone(), text: child.source.text.clone() };
-        let made = Arc::new(ChildDocument { text, graph, policy, bindings });
+        let spans = self.bound.spans.as_ref().map(|sink| destination(sink, &text.path, steps));
+        let made = Arc::new(ChildDocument { text, graph, policy, bindings, spans });
         self.known.insert(place, made.clone());
         Ok(made)
     }

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::record::Trace;
 use super::report::{self, Finished, conclude, show, tell_trouble, written};
 use super::results::Results;
+use super::telemetry::Telemetry;
 use super::waits;
 use super::write::{self, NewRows};
 use super::{Launch, LogFormat, bind, limits, logged, not_alone, paths};
@@ -26,11 +27,12 @@ use crate::event::StopReason;
 use crate::graph::Graph;
 use crate::history::{
     Basis, DriveOutcome, History, ItemsFrom, LockedRun, New, Outline, People, Prepared, RunEnd, Runner,
-    is_cancelled,
+    Tracing, is_cancelled,
 };
 use crate::journal;
 use crate::runtime::{self, Bindings, Caught, Inbox, Observer, Workspace};
 use crate::session::Head;
+use crate::spans::TraceContext;
 use anyhow::Context;
 use std::cell::Cell;
 use std::io::{ErrorKind, IsTerminal};
@@ -126,6 +128,8 @@ pub fn run(
     paths::text("the path of the run's folder", workspace.root())?;
     let home = workspace.root().to_owned();
     let channels = Channels::bind(&part.graph, settings)?;
+    let telemetry = Telemetry::start(terminal);
+    let context = launch.options.traceparent.as_deref().and_then(TraceContext::parse);
     let sinks = channels.sinks();
     let bound = Bound {
         settings,
@@ -133,8 +137,10 @@ pub fn run(
         exchanges: Arc::new(exchanges),
         jobs: launch.options.jobs,
         journaled: !launch.no_journal,
+        spans: telemetry.as_ref().map(Telemetry::sink),
     };
     let bindings = doers.bind(document, &part.graph, bound, &work.stubbed)?;
+    let spans = telemetry.as_ref().map(|to| doers.destination(&to.sink(), &document.source.name));
     let stubbed_steps = doers.stubbed_steps();
     let graph = Arc::new(part.graph);
     let policy = policy(&launch, (&graph, &bindings), settings, terminal);
@@ -147,8 +153,16 @@ pub fn run(
     };
     let mut results = Results::new(graph.clone(), bindings.redactor().clone(), work.total());
     let deadline = launch.options.deadline;
-    let prepared =
-        Prepared { graph: graph.clone(), policy, bindings, workspace, deadline, owns_orphans: true, sinks };
+    let prepared = Prepared {
+        graph: graph.clone(),
+        policy,
+        bindings,
+        workspace,
+        deadline,
+        owns_orphans: true,
+        sinks,
+        tracing: Tracing { context, spans },
+    };
     let started = match &taken {
         Some(taken) => taken.history.header().started.clone(),
         None => format!("{:.3}", runtime::now()),
@@ -227,6 +241,9 @@ pub fn run(
     let observers: Vec<&mut dyn Observer> =
         vec![&mut record, &mut progress, &mut outline, &mut decided, &mut results];
     let (outcome, caught) = drive(tokio, runner, &work, observers, attending)?;
+    if let Some(telemetry) = telemetry {
+        telemetry.finish(&launch.show, terminal);
+    }
     // While the lock is still held.
     let remembered = remembered.map(drop);
     progress.finish();

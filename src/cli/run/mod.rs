@@ -24,6 +24,7 @@ mod report;
 mod results;
 mod secrets;
 mod spoken;
+mod telemetry;
 mod waits;
 mod within;
 mod write;
@@ -310,6 +311,7 @@ impl Args {
             deadline: self.deadline,
             session: self.session,
             write: self.write,
+            traceparent: telemetry::of_caller(),
             ..RunOptions::default()
         };
         let Args { input: inputs, run_id: id, no_journal, trust, wait, exchanges, show, .. } = self;

@@ -27,8 +27,8 @@ pub struct Commanded {
 }
 
 impl Commanded {
-    /// Runs the command until it has begun the run, which `begun` decides for its process, or has ended. It stays after
-    /// that, and after the server.
+    /// Runs the command, with this input and as part of this trace, until it has begun the run, which `begun` decides for
+    /// its process, or has ended. It stays after that, and after the server.
     ///
     /// # Errors
     /// Why it has begun nothing.
@@ -36,12 +36,16 @@ impl Commanded {
         &self,
         arguments: Vec<OsString>,
         input: Vec<u8>,
+        traceparent: Option<&str>,
         begun: impl Fn(u32) -> bool,
     ) -> Result<(), Refusal> {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(&self.folder).process_group(0);
         if let Some(state) = &self.state {
             command.env("ORDERFLOW_STATE", state);
+        }
+        if let Some(traceparent) = traceparent {
+            command.env("TRACEPARENT", traceparent);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let internal = |error: std::io::Error| Refusal::new(RefusalKind::Internal, error.to_string());

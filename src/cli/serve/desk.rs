@@ -95,7 +95,8 @@ impl FolderDesk {
             let all = find::all().unwrap_or_default();
             all.iter().any(|folder| find::name(folder) == run)
         };
-        self.commanded.run(arguments, input, began).await?;
+        let trace = request.traceparent.as_deref();
+        self.commanded.run(arguments, input, trace, began).await?;
         Ok(json!({ "run": run }))
     }
 
@@ -124,7 +125,7 @@ impl FolderDesk {
             return Err(Refusal::new(RefusalKind::Internal, "the journal of the run cannot be read"));
         }
         let begun = |process| journal::last_holder(home) == Some(process) && tip(home) != before;
-        self.commanded.run(arguments, Vec::new(), begun).await?;
+        self.commanded.run(arguments, Vec::new(), None, begun).await?;
         Ok(json!({ "run": find::name(home) }))
     }
 }

@@ -31,6 +31,7 @@ fn every_kind() -> Vec<Record> {
         columns: columns.clone(),
         log: "line\n".into(),
         relayed: Vec::new(),
+        usage: None,
     };
     let bare = Failure {
         cause: Cause::Signal(9),

@@ -2,6 +2,7 @@
 //!
 //! - [`aimock`]: a mock of model providers, where it is installed.
 //! - [`coding`]: coding agents, a stand-in and a real one.
+//! - `collector`: a collector of OpenTelemetry, where it is installed.
 //! - [`dialogue`]: a person at the terminal, who answers questions.
 //! - `jetstream`: a server of NATS, where it is installed.
 //! - [`parts`]: parts that may be missing.
@@ -15,6 +16,8 @@
 
 pub mod aimock;
 pub mod coding;
+#[cfg(feature = "telemetry")]
+pub mod collector;
 pub mod dialogue;
 #[cfg(feature = "nats")]
 pub mod jetstream;
