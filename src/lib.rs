@@ -23,6 +23,7 @@
 //! - [`view`]: tables, progress, drawings.
 //! - [`page`]: the page of a run.
 //! - [`serve`]: runs over HTTP.
+//! - [`lsp`]: answers to an editor.
 //! - [`cli`]: arguments, settings, exit codes; the only room that prints.
 //!
 //! `docs/architecture.md` explains the boundaries.
@@ -134,6 +135,7 @@ pub mod graph;
 pub mod history;
 pub mod items;
 pub mod journal;
+pub mod lsp;
 pub mod page;
 pub mod runtime;
 pub mod serve;

@@ -27,6 +27,8 @@ pub enum Library<'a> {
     Disk,
     /// From a stored run.
     Stored(&'a [StoredDocument]),
+    /// From an editor, which may have changed some; the others from files.
+    Edited(&'a dyn Fn(&Path) -> Option<String>),
 }
 
 impl Library<'_> {
@@ -34,7 +36,10 @@ impl Library<'_> {
     fn read(&self, folder: &Path, written: &str, name: &Path) -> io::Result<Vec<u8>> {
         match self {
             // One more byte than allowed shows that it is larger.
-            Library::Disk => Named::by_document(folder, Path::new(written)).read(spec::LARGEST + 1),
+            Library::Edited(edited) if let Some(text) = edited(name) => Ok(text.into_bytes()),
+            Library::Disk | Library::Edited(_) => {
+                Named::by_document(folder, Path::new(written)).read(spec::LARGEST + 1)
+            }
             Library::Stored(all) => {
                 let stored = all.iter().find(|stored| Path::new(&stored.path) == name);
                 let missing = || io::Error::other("the run did not store it");
@@ -45,7 +50,9 @@ impl Library<'_> {
 
     /// The files in the folder of a path that cannot be read, as the document would name them.
     fn beside(&self, folder: &Path, written: &str) -> Vec<String> {
-        let Library::Disk = self else { return Vec::new() };
+        if let Library::Stored(_) = self {
+            return Vec::new();
+        }
         let above = Path::new(written).parent().unwrap_or(Path::new(""));
         let searched = folder.join(above);
         let searched = if searched.as_os_str().is_empty() { Path::new(".") } else { &searched };
@@ -169,7 +176,7 @@ impl Reader<'_> {
 }
 
 /// A path without `.` and without `..` behind a folder: one name for one file.
-fn normal(path: &Path) -> PathBuf {
+pub fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
         match part {

@@ -68,6 +68,14 @@ impl Document {
         Ok(document)
     }
 
+    /// A document as an editor has it, with its problems and those of its steps with the settings.
+    pub fn edited(name: String, text: String, settings: &Settings, library: &Library<'_>) -> Document {
+        let mut document = Document::of(name, text.into_bytes());
+        children::adopt(&mut document, library);
+        document.lint(settings);
+        document
+    }
+
     /// A valid document with its graph and settings. Its problems are shown.
     ///
     /// # Errors

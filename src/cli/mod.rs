@@ -19,6 +19,7 @@ mod guide;
 mod help;
 mod init;
 mod logs;
+mod lsp;
 mod man;
 mod plan;
 mod problems;
@@ -97,6 +98,7 @@ enum Command {
     Doctor(doctor::Args),
     Trust(trust::Args),
     Init(init::Args),
+    Lsp(lsp::Args),
     Guide(guide::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -140,6 +142,7 @@ impl Command {
             | Command::Doctor(_)
             | Command::Trust(_)
             | Command::Init(_)
+            | Command::Lsp(_)
             | Command::Guide(_)
             | Command::Completions(_)
             | Command::Man(_) => None,
@@ -198,6 +201,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Graph(args) => graph::run(args, &mut terminal),
         Command::Trust(args) => trust::run(args, &mut terminal),
         Command::Init(args) => init::run(args, &mut terminal),
+        Command::Lsp(args) => lsp::run(args, &mut terminal),
         Command::Guide(args) => guide::run(args, &mut terminal),
         Command::Man(args) => man::run(args, &mut terminal),
         Command::Agents(args) => agents::run(args, &mut terminal),

@@ -115,6 +115,19 @@ impl Condition {
         names
     }
 
+    /// All places where it reads a value, with its name.
+    pub fn places(&self) -> Vec<(&str, Range<usize>)> {
+        let (mut found, mut open) = (Vec::new(), vec![&*self.root]);
+        while let Some(node) = open.pop() {
+            if let Kind::Name(name) = &node.kind {
+                found.push((name.as_str(), node.at.clone()));
+            }
+            open.extend(node.children());
+        }
+        found.sort_by_key(|(_, at)| at.start);
+        found
+    }
+
     /// The values without which it cannot be decided: those that it does not test with `is defined`.
     pub fn needs(&self) -> Vec<&str> {
         let mut asked = Vec::new();

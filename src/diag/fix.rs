@@ -68,6 +68,13 @@ pub fn apply(text: &str, problems: &[Diagnostic], likely: bool, stored: &[Span])
             count += 1;
         }
     }
+    let fixed = replaced(text, taken.into_iter())?;
+    (count > 0).then_some(Fixed { text: fixed, count })
+}
+
+/// A text with these changes, which do not overlap; `None` if one of them is outside of it. Line ends are those of the text.
+pub fn replaced<'a>(text: &str, changes: impl Iterator<Item = &'a Replacement>) -> Option<String> {
+    let mut taken: Vec<&Replacement> = changes.collect();
     taken.sort_by_key(|one| one.span);
     let windows = text.contains("\r\n");
     let (mut fixed, mut at) = (String::with_capacity(text.len() + 256), 0);
@@ -80,7 +87,7 @@ pub fn apply(text: &str, problems: &[Diagnostic], likely: bool, stored: &[Span])
         at = one.span.end;
     }
     fixed.push_str(text.get(at..)?);
-    (count > 0).then_some(Fixed { text: fixed, count })
+    Some(fixed)
 }
 
 /// Whether two replacements overlap or begin at one place.

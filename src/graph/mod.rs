@@ -28,6 +28,7 @@ mod once;
 mod outline;
 mod part;
 mod prose;
+mod referred;
 mod repeat;
 mod reuse;
 mod saga;
@@ -47,6 +48,7 @@ pub use gates::{Gate, GateId, GateOf};
 pub use lint::lint;
 pub use model::*;
 pub use part::{NotAlone, Part, Upstream};
+pub use referred::{Referred, phases, referred};
 pub use repeat::{Repeat, RepeatId, RepeatOf};
 pub use reuse::{Reused, agree};
 

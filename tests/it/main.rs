@@ -61,6 +61,8 @@ mod live;
 mod logs;
 mod loops;
 mod loops_together;
+mod lsp;
+mod lsp_client;
 mod mcp;
 mod model_faults;
 mod models;
@@ -134,5 +136,5 @@ use support::collector;
 #[cfg(feature = "nats")]
 use support::jetstream;
 use support::{
-    aimock, coding, dialogue, parsers, parts, place, program, python, screen, serving, shop_floor,
+    aimock, coding, dialogue, editor, parsers, parts, place, program, python, screen, serving, shop_floor,
 };

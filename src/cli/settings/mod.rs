@@ -5,6 +5,7 @@ mod channels;
 mod clear;
 mod coder;
 mod containers;
+mod names;
 mod notify;
 mod providers;
 mod read;
@@ -13,6 +14,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+pub use names::names;
 pub use notify::Notify;
 pub use read::read;
 
@@ -30,7 +32,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-const FILE: &str = "orderflow.toml";
+/// The name of the file.
+pub const FILE: &str = "orderflow.toml";
 
 /// The contents of the file. Without a file, no agent is bound, nothing is limited, and no fence may run.
 #[derive(Clone, Debug, Default)]
@@ -309,22 +312,53 @@ pub struct Looked {
 /// # Errors
 /// When the file cannot be read.
 pub fn look(document: &Path) -> anyhow::Result<Looked> {
+    look_at(document, &|_| None)
+}
+
+/// The same, where an editor may have changed the file.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn look_at(document: &Path, edited: &dyn Fn(&Path) -> Option<String>) -> anyhow::Result<Looked> {
     let own = folder_of(document);
     let Some(file) = find(own)? else {
         let settings = Settings { folder: own.to_owned(), ..Settings::default() };
         return Ok(Looked { settings, wrong: None });
     };
     let name = file.display().to_string();
-    let text = text(&file).with_context(|| format!("cannot read {name}"))?;
+    let text = match edited(&file) {
+        Some(text) => text,
+        None => text(&file).with_context(|| format!("cannot read {name}"))?,
+    };
     let source = Source::new(name, text);
-    let (mut settings, mut problems) = read(&source);
-    let shown = clear::masked(&source);
-    if !problems.is_empty() && shown.text != source.text {
-        problems = read(&shown).1;
-    }
+    let (mut settings, problems, shown) = read_shown(&source);
     settings.folder = file.parent().unwrap_or(own).to_owned();
     settings.file = Some(file);
     Ok(Looked { settings, wrong: (!problems.is_empty()).then_some((shown, problems)) })
+}
+
+/// The problems of a settings file, with its text as it is shown.
+pub fn problems(source: &Source) -> (Source, Vec<Diagnostic>) {
+    let (_, problems, shown) = read_shown(source);
+    (shown, problems)
+}
+
+/// Reads the text of the file; the problems are those of the text as it is shown, without keys in clear text.
+fn read_shown(source: &Source) -> (Settings, Vec<Diagnostic>, Source) {
+    let (settings, mut problems) = read(source);
+    let shown = clear::masked(source);
+    if !problems.is_empty() && shown.text != source.text {
+        problems = read(&shown).1;
+    }
+    (settings, problems, shown)
+}
+
+/// The text of a settings file.
+///
+/// # Errors
+/// It cannot be read, or does not belong to this user.
+pub fn text_of(file: &Path) -> std::io::Result<String> {
+    text(file)
 }
 
 /// The file for a document, if it exists.

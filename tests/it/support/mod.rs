@@ -4,6 +4,7 @@
 //! - [`coding`]: coding agents, a stand-in and a real one.
 //! - `collector`: a collector of OpenTelemetry, where it is installed.
 //! - [`dialogue`]: a person at the terminal, who answers questions.
+//! - [`editor`]: an editor with the language server.
 //! - `jetstream`: a server of NATS, where it is installed.
 //! - [`parts`]: parts that may be missing.
 //! - [`program`]: the program as a user starts it.
@@ -19,6 +20,7 @@ pub mod coding;
 #[cfg(feature = "telemetry")]
 pub mod collector;
 pub mod dialogue;
+pub mod editor;
 #[cfg(feature = "nats")]
 pub mod jetstream;
 pub mod parsers;

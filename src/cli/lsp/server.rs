@@ -1,0 +1,306 @@
+//! What the editor asks, and the answers. Knows nothing of the connection.
+
+use super::desk::{Desk, ReadDocument};
+use super::uri;
+use crate::diag::{Replacement, Source, Span};
+use crate::lsp::{self, Encoding, Entity, Mention, NotRenamed, Places};
+use gen_lsp_types::{
+    DocumentHighlight, Location, Position, PrepareRenamePlaceholder, TextDocumentContentChangeEvent,
+    TextEdit, Uri, WorkspaceEdit,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// The numbers of errors in the protocol.
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+const METHOD_NOT_FOUND: i32 = -32601;
+const INVALID_PARAMS: i32 = -32602;
+const NOT_INITIALIZED: i32 = -32002;
+const CANCELLED: i32 = -32800;
+const REQUEST_FAILED: i32 = -32803;
+
+/// An answer, or the number of an error with its message.
+type Answer = Result<Value, (i32, String)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Before `initialize`.
+    New,
+    Running,
+    /// After `shutdown`.
+    Stopped,
+    /// After `exit`; whether `shutdown` came before.
+    Ended(bool),
+}
+
+pub struct Server {
+    pub state: State,
+    desk: Desk,
+    /// What is sent next.
+    out: Vec<Value>,
+}
+
+/// The id of a request that the editor no longer waits for.
+pub fn cancels(message: &[u8]) -> Option<Value> {
+    let message: Value = serde_json::from_slice(message).ok()?;
+    let cancels = message["method"] == "$/cancelRequest";
+    cancels.then(|| message["params"]["id"].clone())
+}
+
+impl Server {
+    pub fn new() -> Server {
+        Server { state: State::New, desk: Desk::new(Encoding::Utf16), out: Vec::new() }
+    }
+
+    /// What is to be sent.
+    pub fn take(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Processes a message; a request in `cancelled` is not answered otherwise.
+    pub fn message(&mut self, message: &[u8], cancelled: &HashSet<Value>) {
+        let message: Value = match serde_json::from_slice(message) {
+            Ok(message) => message,
+            Err(error) => return self.reply(Value::Null, Err((PARSE_ERROR, format!("not JSON: {error}")))),
+        };
+        let id = message.get("id").cloned();
+        let Some(method) = message.get("method").and_then(Value::as_str) else {
+            // The answer to a request of the server needs nothing.
+            let answers = message.get("result").is_some() || message.get("error").is_some();
+            if !answers {
+                let why = "a message has a method";
+                self.reply(id.unwrap_or_default(), Err((INVALID_REQUEST, why.to_owned())));
+            }
+            return;
+        };
+        let params = message.get("params").unwrap_or(&Value::Null);
+        let Some(id) = id else { return self.notice(method, params) };
+        let answer = match self.state {
+            _ if cancelled.contains(&id) => Err((CANCELLED, "cancelled".to_owned())),
+            State::New if method != "initialize" => {
+                Err((NOT_INITIALIZED, "the first request is initialize".to_owned()))
+            }
+            State::Running if method == "initialize" => {
+                Err((INVALID_REQUEST, "initialize is sent once".to_owned()))
+            }
+            State::Stopped | State::Ended(_) => Err((INVALID_REQUEST, "the server was shut down".to_owned())),
+            State::New | State::Running => self.request(method, params),
+        };
+        self.reply(id, answer);
+    }
+
+    fn reply(&mut self, id: Value, answer: Answer) {
+        self.out.push(match answer {
+            Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
+            Err((code, message)) => {
+                json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
+            }
+        });
+    }
+
+    fn notify(&mut self, method: &str, params: Value) {
+        self.out.push(json!({"jsonrpc": "2.0", "method": method, "params": params}));
+    }
+
+    /// Sends the problems of all texts that have changed.
+    pub fn refresh(&mut self) {
+        for shown in self.desk.refresh() {
+            let params = json!({
+                "uri": shown.uri, "version": shown.version, "diagnostics": shown.problems,
+            });
+            self.notify("textDocument/publishDiagnostics", params);
+        }
+    }
+
+    fn notice(&mut self, method: &str, params: &Value) {
+        let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
+        let version =
+            params["textDocument"]["version"].as_i64().and_then(|version| i32::try_from(version).ok());
+        let version = version.unwrap_or_default();
+        match method {
+            "exit" => self.state = State::Ended(self.state == State::Stopped),
+            _ if self.state != State::Running => {}
+            "textDocument/didOpen" => {
+                let text = params["textDocument"]["text"].as_str();
+                if let (Some(text), false) = (text, uri.is_empty()) {
+                    self.desk.open(Uri::from(uri), version, text.to_owned());
+                }
+            }
+            "textDocument/didChange" => {
+                let changes = read::<Vec<TextDocumentContentChangeEvent>>(&params["contentChanges"]);
+                let applied = changes.is_ok_and(|changes| self.desk.change(uri, version, changes));
+                if !applied {
+                    let why = format!("a change of {uri} cannot be applied");
+                    self.notify("window/logMessage", json!({"type": 2, "message": why}));
+                }
+            }
+            "textDocument/didClose" => {
+                if let Some(uri) = self.desk.close(uri) {
+                    let params = json!({"uri": uri, "diagnostics": []});
+                    self.notify("textDocument/publishDiagnostics", params);
+                }
+            }
+            "textDocument/didSave" | "workspace/didChangeWatchedFiles" => self.desk.forget_all(),
+            _ => {}
+        }
+    }
+
+    fn request(&mut self, method: &str, params: &Value) -> Answer {
+        match method {
+            "initialize" => Ok(self.initialize(params)),
+            "shutdown" => {
+                self.state = State::Stopped;
+                Ok(Value::Null)
+            }
+            "textDocument/documentSymbol" => self.about(params, |read| lsp::outline(&read.page())),
+            "textDocument/hover" => self.at(params, |read, offset| {
+                let figures = |_: &str| None;
+                json!(lsp::hover(&read.page(), read.mentions(), offset, &figures))
+            }),
+            "textDocument/definition" => self.at(params, |read, offset| json!(definition(read, offset))),
+            "textDocument/references" => {
+                let declared = params["context"]["includeDeclaration"].as_bool().unwrap_or(true);
+                self.at(params, |read, offset| json!(references(read, offset, declared)))
+            }
+            "textDocument/documentHighlight" => {
+                self.at(params, |read, offset| json!(highlights(read, offset)))
+            }
+            "textDocument/prepareRename" => self.at(params, |read, offset| json!(prepare(read, offset))),
+            "textDocument/rename" => {
+                let new = params["newName"].as_str().unwrap_or_default().to_owned();
+                let renamed = self.at(params, |read, offset| match rename(read, offset, &new) {
+                    Ok(edit) => json!({"edit": edit}),
+                    Err(NotRenamed(why)) => json!({"why": why}),
+                })?;
+                match renamed["why"].as_str() {
+                    Some(why) => Err((REQUEST_FAILED, why.to_owned())),
+                    None => Ok(renamed["edit"].clone()),
+                }
+            }
+            _ => Err((METHOD_NOT_FOUND, format!("unknown method {method}"))),
+        }
+    }
+
+    fn initialize(&mut self, params: &Value) -> Value {
+        let encodings = params["capabilities"]["general"]["positionEncodings"].as_array();
+        let utf8 = encodings.is_some_and(|all| all.iter().any(|one| one == "utf-8"));
+        let encoding = if utf8 { Encoding::Utf8 } else { Encoding::Utf16 };
+        self.desk = Desk::new(encoding);
+        self.state = State::Running;
+        json!({
+            "capabilities": {
+                "positionEncoding": if utf8 { "utf-8" } else { "utf-16" },
+                "textDocumentSync": {"openClose": true, "change": 2, "save": true},
+                "documentSymbolProvider": true,
+                "hoverProvider": true,
+                "definitionProvider": true,
+                "referencesProvider": true,
+                "documentHighlightProvider": true,
+                "renameProvider": {"prepareProvider": true},
+            },
+            "serverInfo": {"name": "orderflow", "version": env!("CARGO_PKG_VERSION")},
+        })
+    }
+
+    /// An answer about a whole document; null about anything else.
+    fn about<T: serde::Serialize>(
+        &mut self,
+        params: &Value,
+        answer: impl FnOnce(&ReadDocument) -> T,
+    ) -> Answer {
+        let Some(uri) = params["textDocument"]["uri"].as_str() else {
+            return Err((INVALID_PARAMS, "the request names no document".to_owned()));
+        };
+        Ok(self.desk.read(uri).map_or(Value::Null, |read| json!(answer(read))))
+    }
+
+    /// An answer about a place in a document.
+    fn at(&mut self, params: &Value, answer: impl FnOnce(&ReadDocument, usize) -> Value) -> Answer {
+        let position: Position = read(&params["position"]).map_err(|why| (INVALID_PARAMS, why))?;
+        self.about(params, |read| {
+            let offset = read.places.offset(&read.document.source.text, position);
+            answer(read, offset)
+        })
+    }
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    T::deserialize(value).map_err(|error| error.to_string())
+}
+
+fn uri_of(source: &Source) -> Uri {
+    uri::uri(Path::new(&source.name))
+}
+
+fn location(read: &ReadDocument, span: Span) -> Location {
+    Location { uri: uri_of(&read.document.source), range: read.page().range(span) }
+}
+
+/// Where the name at an offset gets its meaning.
+fn definition(read: &ReadDocument, offset: usize) -> Vec<Location> {
+    let mentions = read.mentions();
+    let Some(mention) = mentions.at(offset) else { return Vec::new() };
+    let named = |span: Span| {
+        let (source, places) = read.names.file.as_ref()?;
+        Some(Location { uri: uri_of(source), range: places.range(&source.text, span) })
+    };
+    match &mention.entity {
+        Entity::Agent(name) => read.names.agent(name).and_then(|one| named(one.span)).into_iter().collect(),
+        Entity::Channel(name) => {
+            read.names.channel(name).and_then(|one| named(one.span)).into_iter().collect()
+        }
+        Entity::Document(path) => {
+            let folder = read.document.path().parent().unwrap_or(Path::new(""));
+            let path = super::super::children::normal(&folder.join(path));
+            let top = Position { line: 0, character: 0 };
+            vec![Location { uri: uri::uri(&path), range: gen_lsp_types::Range { start: top, end: top } }]
+        }
+        entity => mentions.definitions(entity).iter().map(|one| location(read, one.span)).collect(),
+    }
+}
+
+fn references(read: &ReadDocument, offset: usize, declared: bool) -> Vec<Location> {
+    let mentions = read.mentions();
+    let Some(mention) = mentions.at(offset) else { return Vec::new() };
+    let all = mentions.of_entity(&mention.entity).filter(|one| declared || !one.defines);
+    all.map(|one| location(read, one.span)).collect()
+}
+
+fn highlights(read: &ReadDocument, offset: usize) -> Vec<DocumentHighlight> {
+    let mentions = read.mentions();
+    let Some(mention) = mentions.at(offset) else { return Vec::new() };
+    let all = mentions.of_entity(&mention.entity);
+    all.map(|one| DocumentHighlight { range: read.page().range(one.span), kind: None }).collect()
+}
+
+fn prepare(read: &ReadDocument, offset: usize) -> Option<PrepareRenamePlaceholder> {
+    let mention: &Mention = read.mentions().at(offset)?;
+    let fixed = matches!(mention.entity, Entity::Event(_) | Entity::Document(_));
+    let placeholder = read.document.source.slice(mention.span).to_owned();
+    (!fixed).then(|| PrepareRenamePlaceholder { range: read.page().range(mention.span), placeholder })
+}
+
+fn rename(read: &ReadDocument, offset: usize, new: &str) -> Result<WorkspaceEdit, NotRenamed> {
+    let (page, mentions) = (read.page(), read.mentions());
+    let Some(mention) = mentions.at(offset) else {
+        return Err(NotRenamed("this is not a name".to_owned()));
+    };
+    let (here, there) = lsp::renamed(&page, mentions, mention, new)?;
+    let mut changes = HashMap::from([(uri_of(page.source), edits(page.source, page.places, &here))]);
+    if let (Some((source, places)), false) = (&read.names.file, there.is_empty()) {
+        changes.insert(uri_of(source), edits(source, places, &there));
+    }
+    Ok(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() })
+}
+
+/// Changes as an editor applies them.
+fn edits(source: &Source, places: &Places, changes: &[Replacement]) -> Vec<TextEdit> {
+    let edit = |change: &Replacement| TextEdit {
+        range: places.range(&source.text, change.span),
+        new_text: change.text.clone(),
+    };
+    changes.iter().map(edit).collect()
+}
