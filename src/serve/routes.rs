@@ -57,6 +57,26 @@ struct DecideBody {
 #[serde(deny_unknown_fields, default)]
 struct RetryBody {
     items: Vec<String>,
+    /// Items that restart with other inputs.
+    edited: Vec<EditedItem>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EditedItem {
+    key: String,
+    inputs: Object,
+}
+
+impl RetryBody {
+    fn act(self) -> RunAct {
+        if self.edited.is_empty() {
+            return RunAct::Retry(self.items);
+        }
+        let plain = self.items.into_iter().map(|key| (key, Object::new()));
+        let edited = self.edited.into_iter().map(|EditedItem { key, inputs }| (key, inputs));
+        RunAct::RetryEdited(plain.chain(edited).collect())
+    }
 }
 
 /// The body of a request that needs none.
@@ -90,6 +110,7 @@ pub fn router() -> Router<State> {
         .route("/api/runs/{run}/items/{key}", get(item))
         .route("/api/runs/{run}/events", get(events))
         .route("/api/runs/{run}/gates", get(gates))
+        .route("/api/runs/{run}/dead-letters", get(dead_letters))
         .route("/api/runs/{run}/logs", get(logs))
         .route("/api/runs/{run}/files", get(files))
         .route("/api/runs/{run}/files/{*path}", get(file))
@@ -197,6 +218,10 @@ async fn gates(Shared(state): Shared<State>, Path(run): Path<String>) -> Respons
     answered(StatusCode::OK, ask(state, move |service| service.gates(&run)).await)
 }
 
+async fn dead_letters(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
+    answered(StatusCode::OK, ask(state, move |service| service.dead_letters(&run)).await)
+}
+
 async fn logs(Shared(state): Shared<State>, Path(run): Path<String>, RawQuery(query): RawQuery) -> Response {
     match logs_request(query.as_deref()) {
         Ok(wanted) => answered(StatusCode::OK, ask(state, move |service| service.logs(&run, &wanted)).await),
@@ -298,7 +323,7 @@ async fn resume(Shared(state): Shared<State>, Path(run): Path<String>, request: 
 
 async fn retry(Shared(state): Shared<State>, Path(run): Path<String>, request: Request) -> Response {
     match read_or_default::<RetryBody>(request).await {
-        Ok(body) => answered(StatusCode::ACCEPTED, state.0.service.act(run, RunAct::Retry(body.items)).await),
+        Ok(body) => answered(StatusCode::ACCEPTED, state.0.service.act(run, body.act()).await),
         Err(response) => response,
     }
 }

@@ -67,6 +67,8 @@ pub enum RunAct {
     Cancel,
     /// Failed items: those with these keys, or all.
     Retry(Vec<String>),
+    /// Failed items, some with other inputs: by key, and by input the value.
+    RetryEdited(Vec<(String, Object)>),
     Resume,
 }
 
@@ -119,6 +121,8 @@ pub trait RunService: Send + Sync + 'static {
     fn items(&self, run: &str, part: ListPart) -> Answered;
     fn item(&self, run: &str, key: &str) -> Answered;
     fn gates(&self, run: &str) -> Answered;
+    /// The failed items that can be retried, with their inputs.
+    fn dead_letters(&self, run: &str) -> Answered;
     fn logs(&self, run: &str, request: &LogsRequest) -> Answered;
     fn files(&self, run: &str) -> Answered;
     /// Opens a file that [`files`](Self::files) lists.

@@ -70,6 +70,8 @@ fn a_run_is_followed_in_a_browser_and_decided_there() {
     assert!(story.contains("approved by ops: it looks right"), "{story}");
     let story = place.orderflow("show last --item p3").out;
     assert!(story.contains("rejected by ops"), "{story}");
+    let story = place.orderflow("show last --item p2").out;
+    assert!(story.contains("pebble"), "{story}");
 }
 
 /// A script in Node with Chromium, if both are there.

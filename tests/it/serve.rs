@@ -276,3 +276,67 @@ fn a_link_gives_a_browser_a_cookie() {
         server.ask_without_token("GET", &format!("//evil.example.org/?token={}", server.token), &[], "");
     assert_eq!((elsewhere.status, elsewhere.header("location")), (303, Some("/")));
 }
+
+const LETTERS: &str = "\
+---
+items: letters.jsonl
+key: id
+---
+# Letters
+
+## Send
+name::String, towns::String[], code?::Secret -> sent::String
+
+```sh run
+echo \"$IN_NAME $IN_TOWNS $IN_CODE\" >> sent.log
+case \"$IN_NAME\" in Bo*|Cy) exit 65;; esac
+echo sent
+```
+";
+
+#[test]
+fn failed_items_are_retried_with_other_inputs() {
+    let place = place(LETTERS);
+    place.write(
+        "letters.jsonl",
+        "{\"id\": \"a\", \"name\": \"Ada\", \"towns\": [\"Rome\"]}\n\
+         {\"id\": \"b\", \"name\": \"Bo, jr\", \"towns\": [\"Oslo\", \"Bonn\"], \"code\": \"4711-0815\"}\n\
+         {\"id\": \"c\", \"name\": \"Cy\", \"towns\": []}\n",
+    );
+    let server = serve(&place);
+    let run = started(&server, json!({"document": "flow.md"}));
+    until(&place, &server, &run, "failed");
+    let base = format!("/api/runs/{run}");
+    let letters = server.json(&format!("{base}/dead-letters"));
+    assert_eq!(
+        letters[0],
+        json!({"key": "b", "step": "Send", "error": "exited with 65 (bad input)", "attempts": 1,
+            "inputs": {"name": "Bo, jr", "towns": ["Oslo", "Bonn"], "code": "[secret:code]"}})
+    );
+    assert_eq!(letters.as_array().unwrap().len(), 2, "{letters}");
+
+    // Whatever does not fit is refused as a whole.
+    let retry = |body: Value| server.post(&format!("{base}/retry"), &body.to_string());
+    for (edited, problem) in [
+        (json!([{"key": "b", "inputs": {"towns": "Oslo"}}]), "`towns`"),
+        (json!([{"key": "b", "inputs": {"town": "Oslo"}}]), "did you mean `towns`"),
+        (json!([{"key": "a", "inputs": {"name": "Eve"}}]), "`a`"),
+        (json!([{"key": "b", "inputs": {}}, {"key": "b", "inputs": {}}]), "duplicate key `b`"),
+    ] {
+        let answer = retry(json!({"edited": edited}));
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert!(answer.text().contains(problem), "{problem}: {}", answer.text());
+    }
+    // What is sent back as it was stays, the secret too.
+    let edited = json!([{"key": "b", "inputs": {"name": "Ben\n\"B\", @x", "towns": ["Oslo"], "code": "[secret:code]"}}]);
+    let answer = retry(json!({"items": ["c"], "edited": edited}));
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let ended = until(&place, &server, &run, "failed");
+    assert_eq!(
+        (ended["counts"]["succeeded"].as_u64(), ended["counts"]["failed"].as_u64()),
+        (Some(2), Some(1))
+    );
+    let sent = place.read("sent.log");
+    assert!(sent.contains("Ben\n\"B\", @x [\"Oslo\"] 4711-0815\n"), "{sent}");
+    assert_eq!(sent.matches("Cy [] ").count(), 2, "{sent}");
+}

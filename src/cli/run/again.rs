@@ -285,9 +285,7 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
 /// The retries in an edited table of failed items.
 fn edited(history: &History, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Vec<RetryRequest>> {
     // In a cancelled run only failed compensations may be retried.
-    let failures = history.retryable()?;
-    let mut letters = dead_letters::of(history)?;
-    letters.retain(|letter| failures.items.contains_key(&letter.key));
+    let letters = dead_letters::retryable(history)?;
     let table = dead_letters::LetterTable::of(&history.graph, &letters, &history.options.given);
     let name = visible(&file.display().to_string());
     let fates = history.fates()?;

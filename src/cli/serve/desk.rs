@@ -10,6 +10,7 @@ use super::children::Commanded;
 use crate::disk::real;
 use crate::event::{Arrival, Decision};
 use crate::history::History;
+use crate::history::dead_letters::{self, LetterTable};
 use crate::journal::{self, Lock};
 use crate::page::{self, PageData, PageMode};
 use crate::runtime::{clock, new_run_id, unix_millis};
@@ -105,16 +106,23 @@ impl FolderDesk {
         match act {
             RunAct::Decide(request) => blocking(move || decide(&home, request)).await,
             RunAct::Signal(arrival) => blocking(move || signal(&home, arrival)).await,
-            RunAct::Cancel => self.command(&home, "cancel", &[]).await,
-            RunAct::Retry(keys) => self.command(&home, "retry", &keys).await,
-            RunAct::Resume => self.command(&home, "resume", &[]).await,
+            RunAct::Cancel => self.command(&home, "cancel", Vec::new(), Vec::new()).await,
+            RunAct::Retry(keys) => self.command(&home, "retry", of_items(&keys), Vec::new()).await,
+            RunAct::RetryEdited(edits) => {
+                let place = home.clone();
+                let table =
+                    blocking(move || with_letters(&place, |table| table.edited(&edits).into())).await?;
+                let table = table.as_str().unwrap_or_default().as_bytes().to_vec();
+                self.command(&home, "retry", vec!["--items=-".into()], table).await
+            }
+            RunAct::Resume => self.command(&home, "resume", Vec::new(), Vec::new()).await,
         }
     }
 
     /// A command that may run until the run has ended. It has begun once it has added to the journal.
-    async fn command(&self, home: &Path, name: &str, keys: &[String]) -> Answered {
+    async fn command(&self, home: &Path, name: &str, more: Vec<OsString>, input: Vec<u8>) -> Answered {
         let mut arguments: Vec<OsString> = vec![name.into(), "--quiet".into()];
-        arguments.extend(keys.iter().map(|key| format!("--item={key}").into()));
+        arguments.extend(more);
         arguments.push("--".into());
         arguments.push(home.into());
         if arguments.iter().any(|argument| argument.as_encoded_bytes().contains(&0)) {
@@ -125,7 +133,7 @@ impl FolderDesk {
             return Err(Refusal::new(RefusalKind::Internal, "the journal of the run cannot be read"));
         }
         let begun = |process| journal::last_holder(home) == Some(process) && tip(home) != before;
-        self.commanded.run(arguments, Vec::new(), None, begun).await?;
+        self.commanded.run(arguments, input, None, begun).await?;
         Ok(json!({ "run": find::name(home) }))
     }
 }
@@ -199,6 +207,11 @@ impl RunService for FolderDesk {
         answer(|| gates(&History::open(&home)?))
     }
 
+    fn dead_letters(&self, run: &str) -> Answered {
+        let home = home(run)?;
+        answer(|| with_letters(&home, |table| table.json()))
+    }
+
     fn logs(&self, run: &str, request: &LogsRequest) -> Answered {
         let home = home(run)?;
         logs::page(&home, request).map_err(|error| match Exit::of(&error) {
@@ -248,6 +261,18 @@ fn decide(home: &Path, request: DecideRequest) -> anyhow::Result<Value> {
     }
     let decision = Decision { approved, by, note, at: unix_millis() };
     record_decision(home, &step, items, &decision, &mut Terminal::new())
+}
+
+/// Asks the table of failed items that can be retried.
+fn with_letters(home: &Path, ask: impl FnOnce(&LetterTable<'_>) -> Value) -> anyhow::Result<Value> {
+    let history = History::open(home)?;
+    let letters = dead_letters::retryable(&history)?;
+    Ok(ask(&LetterTable::of(&history.graph, &letters, &history.options.given)))
+}
+
+/// The options that name these items.
+fn of_items(keys: &[String]) -> Vec<OsString> {
+    keys.iter().map(|key| format!("--item={key}").into()).collect()
 }
 
 fn signal(home: &Path, arrival: Arrival) -> anyhow::Result<Value> {

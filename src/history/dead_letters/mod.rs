@@ -22,6 +22,17 @@ pub struct Letter {
     pub uncompensated: bool,
 }
 
+/// The letters of a run that can be retried: of a cancelled one, only those whose compensation failed.
+///
+/// # Errors
+/// The journal is damaged, or the run does not continue.
+pub fn retryable(history: &History) -> anyhow::Result<Vec<Letter>> {
+    let failures = history.retryable()?;
+    let mut letters = of(history)?;
+    letters.retain(|letter| failures.items.contains_key(&letter.key));
+    Ok(letters)
+}
+
 /// The letters of a run, in the order in which their items were admitted. All are in memory.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use crate::event::ValueId;
 use crate::graph::Graph;
 use crate::toon::write;
 use crate::value::{Object, Type, Value};
+use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -64,6 +65,59 @@ impl<'a> LetterTable<'a> {
         write::header(&mut header, NAME, self.letters.len() as u64, ',', names);
         let mut out = visible_json(&header) + "\n";
         self.letters.iter().for_each(|letter| out.push_str(&self.row(letter)));
+        out
+    }
+
+    /// The same for programs: an object a letter, with its inputs by column.
+    pub fn json(&self) -> Value {
+        let letter = |letter: &Letter| {
+            let error = letter.error.as_ref();
+            let step = error.and_then(|error| error.step).map(|step| self.graph.step(step).title.as_str());
+            let inputs = self.columns.iter();
+            let input = |column: &LetterColumn| {
+                Some((column.name.clone(), column.printed(letter, self.graph)?.into_owned()))
+            };
+            let inputs: Object = inputs.filter_map(input).collect();
+            json!({
+                "key": *letter.key,
+                "step": step,
+                "error": error.map(|error| &error.message),
+                "attempts": error.map(|error| error.attempts),
+                "inputs": inputs,
+            })
+        };
+        self.letters.iter().map(letter).collect()
+    }
+
+    /// An edited table with a row for each of these keys, where these inputs have other values.
+    pub fn edited(&self, edits: &[(String, Object)]) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for name in edits.iter().flat_map(|(_, inputs)| inputs.keys()) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        let mut out = String::new();
+        write::header(
+            &mut out,
+            NAME,
+            edits.len() as u64,
+            ',',
+            [ABOUT[0]].into_iter().chain(names.iter().copied()),
+        );
+        out = visible_json(&out) + "\n";
+        for (key, inputs) in edits {
+            let letter = self.letters.iter().find(|letter| *letter.key == **key);
+            let as_it_was = |name: &str| {
+                let column = self.columns.iter().find(|column| column.name == name)?;
+                Some(column.printed(letter?, self.graph)?.into_owned())
+            };
+            let cell =
+                |name: &&str| inputs.get(*name).cloned().or_else(|| as_it_was(name)).unwrap_or(Value::Null);
+            let cells = [key.as_str().into()].into_iter().chain(names.iter().map(cell));
+            let cells: Vec<String> = cells.map(|value| spelled(&value)).collect();
+            out.push_str(&format!("  {}\n", cells.join(",")));
+        }
         out
     }
 

@@ -117,7 +117,7 @@ function overview(item, t) {
   const detail = detailOf(item), state = fold(t)[item < 0 ? N : item], out = [line(ITEM_GLYPH[state], "b", ITEM[state])];
   const cause = item >= 0 && D.causes[D.items.cause[item]];
   if (cause && t === Infinity) out.push(el("p", { class: "bad" }, cause.step !== null && [stepLink(cause.step, { tab: "log" }), ": "], cause.message));
-  if (api && !D.run.live && [2, 4, 5].includes(state) && t === Infinity) out.push(el("form", { class: "act", "data-act": "retry", "data-items": JSON.stringify([keyOf(item)]) }, el("button", { type: "submit" }, "Retry this item"), el("span", { class: "said", role: "status" })));
+  if (api && !D.run.live && [2, 4, 5].includes(state) && t === Infinity) out.push(el("form", { class: "act", "data-act": "retry", "data-items": JSON.stringify([keyOf(item)]) }, el("button", { type: "submit" }, "Retry this item"), item >= 0 && el("button", { type: "button", class: "edit" }, "Edit inputs and retry"), el("span", { class: "said", role: "status" })));
   if (detail && detail.resolved) out.push(el("p", {}, "resolved by hand: " + detail.resolved));
   out.push(el("h3", {}, "Steps"));
   const rows = D.steps.map((step, i) => [stepOfItem(item, i, t), i]).filter(([at]) => at.state !== "none");

@@ -16,7 +16,7 @@ function enable() {
     // Enter in the note would be the first button.
     if (gate && document.activeElement === form.elements.note) { said.textContent = "choose Approve or Reject"; which.focus(); return; }
     const keys = JSON.parse(form.dataset.items || "null");
-    const [path, data, done] = gate
+    const [path, data, done] = form.dataset.act === "edit" ? ["/retry", { edited: [{ key: keys[0], inputs: edited(form) }] }, "asked for"] : gate
       ? ["/" + which.name + "?resume=true", { step: form.dataset.step, items: keys, by: form.dataset.by || null, note: form.elements.note.value || null }, which.name === "approve" ? "approved" : "rejected"]
       : ["/" + form.dataset.act, keys ? { items: keys } : {}, "asked for"];
     form.dataset.busy = "true";
@@ -26,10 +26,42 @@ function enable() {
     said.textContent = wrong || done;
     if (!wrong) { $("_live").textContent = done; soon(); }
   });
+  document.addEventListener("click", event => { const button = event.target.closest("form.act .edit"); if (button) edit(button.closest("form")); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && OPEN.includes(D.run.state)) soon(); follow(); });
   setInterval(tick, SECOND);
   tick();
   follow();
+}
+
+// A form with the inputs of a failed item, in place of the button.
+async function edit(form) {
+  const key = JSON.parse(form.dataset.items)[0], said = form.querySelector(".said");
+  said.textContent = "…";
+  const answer = await fetch(api + "/dead-letters", { credentials: "same-origin" }).catch(() => null), all = answer && await answer.json().catch(() => null);
+  const letter = answer && answer.ok && all.find(one => one.key === key);
+  if (!letter) { said.textContent = all && all.error || "this item cannot be retried"; return; }
+  const fields = Object.entries(letter.inputs).map(([name, value]) => {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    const field = el("textarea", { name, rows: Math.min(text.split("\n").length, 8), spellcheck: "false" });
+    field.value = text;
+    [field.before, field.text] = [text, typeof value === "string"];
+    return el("label", {}, el("span", {}, name), field);
+  });
+  const next = el("form", { class: "act edits", "data-act": "edit", "data-items": form.dataset.items }, el("p", { class: "dim" }, "The item runs from its first step, with new keys."), ...fields, el("button", { type: "submit" }, "Retry with these inputs"), el("span", { class: "said", role: "status" }));
+  form.replaceWith(next);
+  const first = next.querySelector("textarea, button");
+  first.focus();
+}
+// What was changed in it, by name: texts as they are, other values as JSON.
+function edited(form) {
+  const inputs = {};
+  for (const field of form.querySelectorAll("textarea")) {
+    if (field.value === field.before) continue;
+    let value = field.value;
+    if (!field.text) try { value = JSON.parse(value); } catch { /* What does not fit is refused. */ }
+    inputs[field.name] = value;
+  }
+  return inputs;
 }
 
 // The events say that something has changed; the page then takes it from the server as a whole.

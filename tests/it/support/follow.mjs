@@ -71,6 +71,23 @@ assert.equal((await focus())[1].length > 0, true);
 assert.ok(await page.$("#_fails form"));
 await accessible(page, "done");
 
+// A failed item is retried with another input, by the keyboard.
+await page.evaluate(() => { location.hash = "item=p2"; });
+await until(() => document.querySelector("form.act .edit"));
+await page.focus("form.act .edit");
+await page.keyboard.press("Enter");
+await until(() => document.activeElement.name === "parcel" && document.activeElement.value === "stone");
+await accessible(page, "edit");
+await readable(page, "edit");
+await page.keyboard.down("Control");
+await page.keyboard.press("A");
+await page.keyboard.up("Control");
+await page.keyboard.type("pebble");
+await page.keyboard.press("Tab");
+await page.keyboard.press("Enter");
+await seen("#_needs", "1 item waits for a person");
+await seen("#_counts", "1 waiting for a person");
+
 await browser.close();
 assert.deepEqual(faults, []);
 console.log("all is well");
