@@ -53,14 +53,19 @@ impl Library<'_> {
         if let Library::Stored(_) = self {
             return Vec::new();
         }
-        let above = Path::new(written).parent().unwrap_or(Path::new(""));
-        let searched = folder.join(above);
-        let searched = if searched.as_os_str().is_empty() { Path::new(".") } else { &searched };
-        let entries = disk::entries(searched, MOST_NAMES).unwrap_or_default();
-        let names =
-            entries.into_iter().filter_map(|(name, _)| above.join(name).into_os_string().into_string().ok());
-        names.filter(|name| [".md", ".markdown"].iter().any(|end| name.ends_with(end))).collect()
+        beside(folder, written)
     }
+}
+
+/// The documents in the folder of a path, as a document in `folder` would name them.
+pub fn beside(folder: &Path, written: &str) -> Vec<String> {
+    let above = Path::new(written).parent().unwrap_or(Path::new(""));
+    let searched = folder.join(above);
+    let searched = if searched.as_os_str().is_empty() { Path::new(".") } else { &searched };
+    let entries = disk::entries(searched, MOST_NAMES).unwrap_or_default();
+    let names =
+        entries.into_iter().filter_map(|(name, _)| above.join(name).into_os_string().into_string().ok());
+    names.filter(|name| [".md", ".markdown"].iter().any(|end| name.ends_with(end))).collect()
 }
 
 /// Reads all documents that `document` runs, and adds the problems of each step with its document.

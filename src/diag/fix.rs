@@ -51,11 +51,17 @@ pub struct Fixed {
     pub count: usize,
 }
 
-/// Applies the first fix of each problem, in the order of the problems; `likely` also takes those that are not safe. Of
-/// fixes that overlap the first wins. Nothing changes in the spans of `stored`. `None` where there is nothing to apply.
+/// Applies the first fix of each problem, as they are [`chosen`]. `None` where there is nothing to apply.
 pub fn apply(text: &str, problems: &[Diagnostic], likely: bool, stored: &[Span]) -> Option<Fixed> {
-    let mut taken: Vec<&Replacement> = Vec::new();
-    let mut count = 0;
+    let chosen = chosen(text, problems, likely, stored);
+    let fixed = replaced(text, chosen.iter().flat_map(|fix| &fix.replacements))?;
+    (!chosen.is_empty()).then_some(Fixed { text: fixed, count: chosen.len() })
+}
+
+/// The first fix of each problem, in the order of the problems; `likely` also takes those that are not safe. Of fixes that
+/// overlap the first wins. Nothing changes in the spans of `stored`.
+pub fn chosen<'a>(text: &str, problems: &'a [Diagnostic], likely: bool, stored: &[Span]) -> Vec<&'a Fix> {
+    let (mut chosen, mut taken): (Vec<&Fix>, Vec<&Replacement>) = Default::default();
     for problem in problems {
         let Some(fix) = problem.fixes.iter().find(|fix| fix.safe || likely) else { continue };
         let fits = |new: &Replacement| {
@@ -65,11 +71,10 @@ pub fn apply(text: &str, problems: &[Diagnostic], likely: bool, stored: &[Span])
         };
         if !fix.replacements.is_empty() && fix.replacements.iter().all(fits) {
             taken.extend(&fix.replacements);
-            count += 1;
+            chosen.push(fix);
         }
     }
-    let fixed = replaced(text, taken.into_iter())?;
-    (count > 0).then_some(Fixed { text: fixed, count })
+    chosen
 }
 
 /// A text with these changes, which do not overlap; `None` if one of them is outside of it. Line ends are those of the text.

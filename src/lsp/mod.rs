@@ -1,6 +1,8 @@
 //! Answers to an editor: a document and a place in it, to its problems, outline, names, completions and changes. Pure:
 //! knows neither files nor the connection; `cli` has both.
 
+mod actions;
+mod complete;
 mod hover;
 mod mentions;
 mod names;
@@ -8,7 +10,11 @@ mod outline;
 mod places;
 mod rename;
 mod report;
+mod tokens;
+mod words;
 
+pub use actions::actions;
+pub use complete::{KnownTypes, completions};
 pub use hover::{Figures, hover};
 pub use mentions::{Entity, Mention, Mentions};
 pub use names::{OperatorName, OperatorNames};
@@ -16,6 +22,8 @@ pub use outline::outline;
 pub use places::{Encoding, Places};
 pub use rename::{NotRenamed, renamed};
 pub use report::report;
+pub use tokens::{KINDS, MARKS, tokens};
+pub use words::{FIELDS, KEYS, Word};
 
 use crate::diag::{Diagnostic, Source, Span};
 use crate::graph::Graph;

@@ -6,7 +6,8 @@ use super::super::document::Document;
 use super::super::settings::{self, Looked, Settings};
 use super::uri;
 use crate::diag::Source;
-use crate::lsp::{EditedPage, Encoding, Mentions, OperatorNames, Places, report};
+use crate::lsp::{EditedPage, Encoding, KnownTypes, Mentions, OperatorNames, Places, report};
+use crate::value::in_conditions;
 use gen_lsp_types::{Diagnostic, TextDocumentContentChangeEvent, Uri};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ struct Buffer {
     read: Option<ReadDocument>,
     /// Whether the editor has its problems.
     reported: bool,
+    /// The types of values, from the last time that it had no errors.
+    types: KnownTypes,
 }
 
 impl Buffer {
@@ -93,7 +96,19 @@ impl Desk {
         let path = uri::path(&key).map(|path| normal(&path));
         let places = Places::new(&text, self.encoding);
         self.forget_users_of(path.as_deref());
-        self.buffers.insert(key, Buffer { uri, path, version, text, places, read: None, reported: false });
+        self.buffers.insert(
+            key,
+            Buffer {
+                uri,
+                path,
+                version,
+                text,
+                places,
+                read: None,
+                reported: false,
+                types: KnownTypes::new(),
+            },
+        );
     }
 
     /// Applies changes in their order; `false` if the text is not open.
@@ -161,9 +176,22 @@ impl Desk {
         let buffer = self.buffers.get(uri)?;
         if buffer.read.is_none() {
             let read = self.analyse(buffer);
-            self.buffers.get_mut(uri)?.read = Some(read);
+            let buffer = self.buffers.get_mut(uri)?;
+            if let Some(graph) = &read.document.graph {
+                let typed = graph
+                    .values
+                    .iter()
+                    .filter_map(|value| Some((in_conditions(&value.name), value.ty.clone()?)));
+                buffer.types = typed.collect();
+            }
+            buffer.read = Some(read);
         }
         self.buffers.get(uri)?.read.as_ref()
+    }
+
+    /// The types of the values of an open document, as far as they were ever known.
+    pub fn types(&self, uri: &str) -> KnownTypes {
+        self.buffers.get(uri).map(|buffer| buffer.types.clone()).unwrap_or_default()
     }
 
     fn analyse(&self, buffer: &Buffer) -> ReadDocument {

@@ -3,10 +3,10 @@
 use super::desk::{Desk, ReadDocument};
 use super::uri;
 use crate::diag::{Replacement, Source, Span};
-use crate::lsp::{self, Encoding, Entity, Mention, NotRenamed, Places};
+use crate::lsp::{self, Encoding, Entity, KnownTypes, Mention, NotRenamed, Places};
 use gen_lsp_types::{
-    DocumentHighlight, Location, Position, PrepareRenamePlaceholder, TextDocumentContentChangeEvent,
-    TextEdit, Uri, WorkspaceEdit,
+    CompletionItem, DocumentHighlight, Location, Position, PrepareRenamePlaceholder, Range,
+    TextDocumentContentChangeEvent, TextEdit, Uri, WorkspaceEdit,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -180,6 +180,17 @@ impl Server {
                     None => Ok(renamed["edit"].clone()),
                 }
             }
+            "textDocument/completion" => {
+                let types = self.desk.types(params["textDocument"]["uri"].as_str().unwrap_or_default());
+                self.at(params, |read, offset| json!(complete(read, offset, &types)))
+            }
+            "textDocument/codeAction" => self
+                .within(params, |read, part, uri| json!(lsp::actions(&read.page(), part, &Uri::from(uri)))),
+            "textDocument/semanticTokens/full" => self
+                .about(params, |read| lsp::tokens(&read.page(), read.mentions(), Span::new(0, usize::MAX))),
+            "textDocument/semanticTokens/range" => {
+                self.within(params, |read, part, _| json!(lsp::tokens(&read.page(), read.mentions(), part)))
+            }
             _ => Err((METHOD_NOT_FOUND, format!("unknown method {method}"))),
         }
     }
@@ -200,6 +211,13 @@ impl Server {
                 "referencesProvider": true,
                 "documentHighlightProvider": true,
                 "renameProvider": {"prepareProvider": true},
+                "completionProvider": {"triggerCharacters": ["@", "#", "[", ":", ".", "{", " "]},
+                "codeActionProvider": {"codeActionKinds": ["quickfix", "source.fixAll"]},
+                "semanticTokensProvider": {
+                    "legend": {"tokenTypes": lsp::KINDS, "tokenModifiers": lsp::MARKS},
+                    "full": true,
+                    "range": true,
+                },
             },
             "serverInfo": {"name": "orderflow", "version": env!("CARGO_PKG_VERSION")},
         })
@@ -215,6 +233,13 @@ impl Server {
             return Err((INVALID_PARAMS, "the request names no document".to_owned()));
         };
         Ok(self.desk.read(uri).map_or(Value::Null, |read| json!(answer(read))))
+    }
+
+    /// An answer about a part of a document.
+    fn within(&mut self, params: &Value, answer: impl FnOnce(&ReadDocument, Span, &str) -> Value) -> Answer {
+        let range: Range = read(&params["range"]).map_err(|why| (INVALID_PARAMS, why))?;
+        let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
+        self.about(params, |read| answer(read, read.places.span(&read.document.source.text, range), uri))
     }
 
     /// An answer about a place in a document.
@@ -256,7 +281,7 @@ fn definition(read: &ReadDocument, offset: usize) -> Vec<Location> {
             let folder = read.document.path().parent().unwrap_or(Path::new(""));
             let path = super::super::children::normal(&folder.join(path));
             let top = Position { line: 0, character: 0 };
-            vec![Location { uri: uri::uri(&path), range: gen_lsp_types::Range { start: top, end: top } }]
+            vec![Location { uri: uri::uri(&path), range: Range { start: top, end: top } }]
         }
         entity => mentions.definitions(entity).iter().map(|one| location(read, one.span)).collect(),
     }
@@ -274,6 +299,19 @@ fn highlights(read: &ReadDocument, offset: usize) -> Vec<DocumentHighlight> {
     let Some(mention) = mentions.at(offset) else { return Vec::new() };
     let all = mentions.of_entity(&mention.entity);
     all.map(|one| DocumentHighlight { range: read.page().range(one.span), kind: None }).collect()
+}
+
+fn complete(read: &ReadDocument, offset: usize, types: &KnownTypes) -> Vec<CompletionItem> {
+    let documents = || {
+        let path = read.document.path();
+        let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut all = super::super::children::beside(folder, "");
+        all.retain(|name| *name != own);
+        all.sort();
+        all
+    };
+    lsp::completions(&read.page(), read.mentions(), offset, (types, &documents))
 }
 
 fn prepare(read: &ReadDocument, offset: usize) -> Option<PrepareRenamePlaceholder> {

@@ -72,3 +72,19 @@ async def test_outline_hover_and_places(client):
     assert await client.text_document_prepare_rename_async(t.PrepareRenameParams(**here))
     edit = await client.text_document_rename_async(t.RenameParams(new_name="Another Title", **here))
     assert edit.changes[identifier.uri]
+
+
+@pytest.mark.asyncio
+async def test_writing(client):
+    identifier, text = await opened(client)
+    at = place(text, "@")
+    params = t.CompletionParams(text_document=identifier, position=at)
+    items = await client.text_document_completion_async(params)
+    assert items and all(isinstance(item, t.CompletionItem) for item in items)
+    whole = t.Range(start=t.Position(0, 0), end=t.Position(9999, 0))
+    context = t.CodeActionContext(diagnostics=[])
+    params = t.CodeActionParams(text_document=identifier, range=whole, context=context)
+    assert not await client.text_document_code_action_async(params)
+    params = t.SemanticTokensParams(text_document=identifier)
+    tokens = await client.text_document_semantic_tokens_full_async(params)
+    assert len(tokens.data) > 50 and len(tokens.data) % 5 == 0
