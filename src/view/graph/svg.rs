@@ -21,7 +21,7 @@ const LETTER: f64 = 7.6;
 const STYLE: &str = "text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1d1b18}.t{font-weight:600}.d{fill:#655f56}\
 .n rect{fill:#fff;stroke:#8a8378}.n.critical rect{stroke-width:2.5}.n.optional rect,.n.handler rect{stroke-dasharray:6 4}\
 .n.compensation rect{stroke-dasharray:2 3;stroke:#68469a}path{fill:none;stroke:#8a8378;stroke-width:1.4}.order,.by{stroke-dasharray:3 4}\
-.by{stroke:#68469a}.head{fill:#8a8378;stroke:none}@media(prefers-color-scheme:dark){text{fill:#e9e5dc}.d{fill:#a59e92}.n rect{fill:#1f1d1a}}";
+.by{stroke:#68469a}.head{fill:#8a8378;stroke:none}.group rect{fill:#8a83780f;stroke:#8a837866}@media(prefers-color-scheme:dark){text{fill:#e9e5dc}.d{fill:#a59e92}.n rect{fill:#1f1d1a}}";
 
 /// The drawing for a file; an empty one with a note if the graph is too large.
 pub fn svg(graph: &Graph) -> String {
@@ -37,7 +37,7 @@ pub fn drawing(graph: &Graph, alone: bool, note: impl Fn(StepId) -> Option<Strin
         return None;
     }
     let mut plan: Layout<NodeLabel, EdgeLabel> =
-        Layout::with_options(GraphOptions { directed: true, multigraph: false, compound: false });
+        Layout::with_options(GraphOptions { directed: true, multigraph: false, compound: true });
     let texts: Vec<Vec<String>> = graph.ids().map(|id| texts(graph, id, note(id))).collect();
     for (id, texts) in graph.ids().zip(&texts) {
         let longest = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
@@ -47,6 +47,15 @@ pub fn drawing(graph: &Graph, alone: bool, note: impl Fn(StepId) -> Option<Strin
             ..NodeLabel::default()
         };
         plan.set_node(id.0.to_string(), Some(node));
+    }
+    for (id, group) in graph.ids().filter_map(|id| Some((id, graph.step(id).group?))) {
+        let (mut inner, mut outer) = (id.0.to_string(), Some(group));
+        while let Some(group) = outer {
+            let name = format!("g{group}");
+            plan.set_node(name.clone(), Some(NodeLabel::default()));
+            plan.set_parent(&inner, Some(&name));
+            (inner, outer) = (name, graph.groups[group].parent);
+        }
     }
     for (from, to, _) in &edges {
         plan.set_edge(from.0.to_string(), to.0.to_string(), Some(EdgeLabel::default()), None);
@@ -72,6 +81,25 @@ fn drawn(
 ) -> String {
     let (mut wide, mut high) = (0.0f64, 0.0f64);
     let mut body = String::new();
+    // The outer ones first: each is drawn over those around it.
+    let mut groups: Vec<usize> = (0..graph.groups.len()).collect();
+    groups.sort_by_key(|group| std::iter::successors(Some(*group), |of| graph.groups[*of].parent).count());
+    for group in groups {
+        let Some(node) = plan.node(&format!("g{group}")) else { continue };
+        let (Some(x), Some(y)) = (node.x, node.y) else { continue };
+        let (left, top) = (x - node.width / 2.0, y - node.height / 2.0);
+        (wide, high) = (wide.max(left + node.width), high.max(top + node.height));
+        let title = escaped(&cut(&visible(&graph.groups[group].title)));
+        let _ = writeln!(
+            body,
+            "<g class=\"group\"><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"9\"/>\
+             <text class=\"d\" x=\"{:.1}\" y=\"{:.1}\">{title}</text></g>",
+            node.width,
+            node.height,
+            left + 8.0,
+            top + 15.0
+        );
+    }
     for (from, to, class) in edges {
         let Some(edge) = plan.edge(&from.0.to_string(), &to.0.to_string(), None) else { continue };
         let mut points: Vec<(f64, f64)> = edge.points.iter().map(|point| (point.x, point.y)).collect();
@@ -228,6 +256,40 @@ mod tests {
         assert!(drawn.contains("aria-label=\"Steps of A &amp; &quot;B&quot;\""), "{drawn}");
     }
 
+    /// The left, upper, right and lower side of the rectangle that follows a text.
+    fn sides(drawn: &str, begin: &str) -> [f64; 4] {
+        let (_, rest) = drawn.split_once(begin).unwrap();
+        let rect = rest.split("<rect").nth(1).unwrap();
+        let of = |name: &str| -> f64 {
+            let value = rect.split(&format!(" {name}=\"")).nth(1).unwrap();
+            value.split('"').next().unwrap().parse().unwrap()
+        };
+        let (left, top) = (of("x"), of("y"));
+        [left, top, left + of("width"), top + of("height")]
+    }
+
+    #[test]
+    fn a_group_is_around_its_steps_and_the_groups_in_it() {
+        let drawn = svg(&graph(
+            "# A\n\n## Reviews\n\n### Legal\nx → a\n\n### Deep\n\n#### One\na → b\n\n## End\nb → c\n",
+        ));
+        let names: Vec<&str> = drawn
+            .split("<text class=\"d\"")
+            .skip(1)
+            .filter_map(|rest| rest.split(['>', '<']).nth(1))
+            .collect();
+        assert_eq!(names, ["Reviews", "Deep"], "{drawn}");
+        let second = drawn.split("class=\"group\"").nth(2).unwrap();
+        let (outer, inner) = (sides(&drawn, "class=\"group\""), sides(second, ""));
+        let is_in = |of: [f64; 4], around: [f64; 4]| {
+            of[0] > around[0] && of[1] > around[1] && of[2] < around[2] && of[3] < around[3]
+        };
+        let [legal, one, end] = [0, 1, 2].map(|number| sides(&drawn, &format!("data-node=\"{number}\"")));
+        assert!(is_in(legal, outer) && !is_in(legal, inner), "{drawn}");
+        assert!(is_in(one, outer) && is_in(one, inner) && is_in(inner, outer), "{drawn}");
+        assert!(!is_in(end, outer) && end[1] > outer[3], "{drawn}");
+    }
+
     #[test]
     fn graphs_of_any_shape_are_drawn() {
         let mut seed = 7u64;
@@ -236,14 +298,24 @@ mod tests {
             (seed >> 33) % below
         };
         for steps in (1..60).step_by(7) {
-            let mut document = "# G\n\n".to_owned();
+            let (mut document, mut level) = ("# G\n\n".to_owned(), "##");
             for step in 0..steps {
                 let mut takes: Vec<String> =
                     (0..random(4)).filter(|_| step > 0).map(|_| format!("v{}", random(step))).collect();
                 takes.sort();
                 takes.dedup();
                 takes.push("x".to_owned());
-                let _ = write!(document, "## S{step}\n{} → v{step}::Integer\n\n", takes.join(", "));
+                // Some begin a group, or a group in it, and some leave both.
+                match random(6) {
+                    0 => (document, level) = (format!("{document}## Group {step}\n\n"), "###"),
+                    1 => {
+                        (document, level) =
+                            (format!("{document}## Outer {step}\n\n### Inner {step} (parallel)\n\n"), "####")
+                    }
+                    2 => level = "##",
+                    _ => {}
+                }
+                let _ = write!(document, "{level} S{step}\n{} → v{step}::Integer\n\n", takes.join(", "));
             }
             let drawn = svg(&graph(&document));
             assert_eq!(drawn.matches("data-node=").count() as u64, steps);
