@@ -4,6 +4,7 @@
 mod actions;
 mod complete;
 mod hover;
+mod lenses;
 mod mentions;
 mod names;
 mod outline;
@@ -16,6 +17,7 @@ mod words;
 pub use actions::actions;
 pub use complete::{KnownTypes, completions};
 pub use hover::{Figures, hover};
+pub use lenses::{COMMANDS, lenses};
 pub use mentions::{Entity, Mention, Mentions};
 pub use names::{OperatorName, OperatorNames};
 pub use outline::outline;

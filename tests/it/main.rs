@@ -63,6 +63,7 @@ mod loops;
 mod loops_together;
 mod lsp;
 mod lsp_client;
+mod lsp_runs;
 mod lsp_writing;
 mod mcp;
 mod model_faults;

@@ -6,6 +6,7 @@ use super::super::document::Document;
 use super::super::settings::{self, Looked, Settings};
 use super::uri;
 use crate::diag::Source;
+use crate::disk::Named;
 use crate::lsp::{EditedPage, Encoding, KnownTypes, Mentions, OperatorNames, Places, report};
 use crate::value::in_conditions;
 use gen_lsp_types::{Diagnostic, TextDocumentContentChangeEvent, Uri};
@@ -165,6 +166,14 @@ impl Desk {
         let path = normal(path);
         let mut all = self.buffers.values();
         all.find(|buffer| buffer.path.as_deref() == Some(&path)).map(|buffer| buffer.text.clone())
+    }
+
+    /// Whether the text of an open file is that of the file.
+    pub fn is_saved(&self, uri: &str) -> bool {
+        let Some(buffer) = self.buffers.get(uri) else { return true };
+        let file = buffer.path.as_deref().map(Named::file);
+        let stored = file.and_then(|file| file.read(buffer.text.len() + 1).ok());
+        stored.is_some_and(|stored| stored == buffer.text.as_bytes())
     }
 
     /// An open document, or one of a file, as it is now; `None` if it is not a markdown document.

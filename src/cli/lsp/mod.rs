@@ -1,6 +1,8 @@
 //! `orderflow lsp`: the language server, on standard input and output. Runs nothing by itself.
 
 mod desk;
+mod last;
+mod runs;
 mod server;
 mod uri;
 mod wire;
@@ -9,6 +11,7 @@ use super::exit::{Exit, Stop};
 use super::help::with_exits;
 use super::terminal::Terminal;
 use anyhow::Context;
+use runs::EndedRun;
 use serde_json::Value;
 use server::{Server, State};
 use std::collections::HashSet;
@@ -30,28 +33,43 @@ pub struct Args {
     stdio: bool,
 }
 
+/// What the loop waits for.
+enum Input {
+    /// A message of the editor; `None` when it has gone.
+    Message(io::Result<Option<Vec<u8>>>),
+    /// A run that the editor has started has ended.
+    Run(EndedRun),
+}
+
+impl From<EndedRun> for Input {
+    fn from(run: EndedRun) -> Input {
+        Input::Run(run)
+    }
+}
+
 pub fn run(_: Args, _: &mut Terminal) -> anyhow::Result<Exit> {
     let (sender, messages) = mpsc::channel();
+    let mut server = Server::new(sender.clone());
     // It ends with the process: an editor need not close the input.
     thread::spawn(move || {
         let mut input = io::stdin().lock();
         loop {
             let message = wire::read(&mut input);
             let more = matches!(message, Ok(Some(_)));
-            if sender.send(message).is_err() || !more {
+            if sender.send(Input::Message(message)).is_err() || !more {
                 return;
             }
         }
     });
-    let mut server = Server::new();
     while let Ok(first) = messages.recv() {
         // What has come meanwhile: of several changes only the last text is read.
         let mut batch = Vec::new();
         for message in std::iter::once(first).chain(messages.try_iter()) {
             match message {
-                Ok(Some(message)) => batch.push(message),
-                Ok(None) => return ended(&mut server, &batch, false),
-                Err(error) => {
+                Input::Run(run) => server.ended(&run),
+                Input::Message(Ok(Some(message))) => batch.push(message),
+                Input::Message(Ok(None)) => return ended(&mut server, &batch, false),
+                Input::Message(Err(error)) => {
                     ended(&mut server, &batch, false)?;
                     let message = format!("the input is not of a language client: {error}");
                     return Err(Stop::new(Exit::Usage, message).help("start it from an editor").into());

@@ -1,8 +1,13 @@
 //! What the editor asks, and the answers. Knows nothing of the connection.
 
+use super::super::run::word;
 use super::desk::{Desk, ReadDocument};
-use super::uri;
+use super::last::{self, LastRun};
+use super::runs::{self, EndedRun};
+use super::{Input, uri};
+use crate::diag::render::visible;
 use crate::diag::{Replacement, Source, Span};
+use crate::graph;
 use crate::lsp::{self, Encoding, Entity, KnownTypes, Mention, NotRenamed, Places};
 use gen_lsp_types::{
     CompletionItem, DocumentHighlight, Location, Position, PrepareRenamePlaceholder, Range,
@@ -10,8 +15,10 @@ use gen_lsp_types::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::mpsc::Sender;
 
 /// The numbers of errors in the protocol.
 const PARSE_ERROR: i32 = -32700;
@@ -41,6 +48,12 @@ pub struct Server {
     desk: Desk,
     /// What is sent next.
     out: Vec<Value>,
+    /// Where the ends of runs are sent.
+    runs: Sender<Input>,
+    /// Whether the editor opens documents by request.
+    opens: bool,
+    /// How many requests were sent.
+    asked: u64,
 }
 
 /// The id of a request that the editor no longer waits for.
@@ -51,8 +64,9 @@ pub fn cancels(message: &[u8]) -> Option<Value> {
 }
 
 impl Server {
-    pub fn new() -> Server {
-        Server { state: State::New, desk: Desk::new(Encoding::Utf16), out: Vec::new() }
+    pub fn new(runs: Sender<Input>) -> Server {
+        let desk = Desk::new(Encoding::Utf16);
+        Server { state: State::New, desk, out: Vec::new(), runs, opens: false, asked: 0 }
     }
 
     /// What is to be sent.
@@ -157,7 +171,8 @@ impl Server {
             }
             "textDocument/documentSymbol" => self.about(params, |read| lsp::outline(&read.page())),
             "textDocument/hover" => self.at(params, |read, offset| {
-                let figures = |_: &str| None;
+                let run = OnceCell::new();
+                let figures = |phase: &str| run.get_or_init(|| last_run(read)).figures.get(phase).cloned();
                 json!(lsp::hover(&read.page(), read.mentions(), offset, &figures))
             }),
             "textDocument/definition" => self.at(params, |read, offset| json!(definition(read, offset))),
@@ -186,6 +201,15 @@ impl Server {
             }
             "textDocument/codeAction" => self
                 .within(params, |read, part, uri| json!(lsp::actions(&read.page(), part, &Uri::from(uri)))),
+            "textDocument/codeLens" => {
+                let uri = Uri::from(params["textDocument"]["uri"].as_str().unwrap_or_default());
+                self.about(params, |read| lsp::lenses(&read.page(), &uri))
+            }
+            "workspace/executeCommand" => {
+                let command = params["command"].as_str().unwrap_or_default();
+                let uri = params["arguments"][0].as_str().unwrap_or_default();
+                self.command(command, uri).map_err(|why| (REQUEST_FAILED, why))
+            }
             "textDocument/semanticTokens/full" => self
                 .about(params, |read| lsp::tokens(&read.page(), read.mentions(), Span::new(0, usize::MAX))),
             "textDocument/semanticTokens/range" => {
@@ -200,6 +224,7 @@ impl Server {
         let utf8 = encodings.is_some_and(|all| all.iter().any(|one| one == "utf-8"));
         let encoding = if utf8 { Encoding::Utf8 } else { Encoding::Utf16 };
         self.desk = Desk::new(encoding);
+        self.opens = params["capabilities"]["window"]["showDocument"]["support"] == true;
         self.state = State::Running;
         json!({
             "capabilities": {
@@ -213,6 +238,8 @@ impl Server {
                 "renameProvider": {"prepareProvider": true},
                 "completionProvider": {"triggerCharacters": ["@", "#", "[", ":", ".", "{", " "]},
                 "codeActionProvider": {"codeActionKinds": ["quickfix", "source.fixAll"]},
+                "codeLensProvider": {},
+                "executeCommandProvider": {"commands": lsp::COMMANDS.map(|(command, _)| command)},
                 "semanticTokensProvider": {
                     "legend": {"tokenTypes": lsp::KINDS, "tokenModifiers": lsp::MARKS},
                     "full": true,
@@ -221,6 +248,59 @@ impl Server {
             },
             "serverInfo": {"name": "orderflow", "version": env!("CARGO_PKG_VERSION")},
         })
+    }
+
+    /// A command about a document.
+    fn command(&mut self, command: &str, uri: &str) -> Result<Value, String> {
+        let stub = match command {
+            "orderflow.run" => false,
+            "orderflow.stub" => true,
+            "orderflow.openLastFailure" => return self.open_last_failure(uri),
+            _ => return Err(format!("unknown command {command}")),
+        };
+        let path = uri::path(uri).ok_or("only a file can be run")?;
+        if !self.desk.is_saved(uri) {
+            return Err("save the document first: a run reads the file".to_owned());
+        }
+        runs::start(&path, stub, self.runs.clone())?;
+        Ok(Value::Null)
+    }
+
+    /// Shows the end of a run that the editor has started.
+    pub fn ended(&mut self, run: &EndedRun) {
+        let name = run.document.display();
+        self.notify("window/logMessage", json!({"type": 3, "message": format!("{name}\n{}", run.log)}));
+        let kind = if run.ok { 3 } else { 1 };
+        self.notify("window/showMessage", json!({"type": kind, "message": run.message}));
+    }
+
+    /// Leads to the step at which an item failed last; the place is also the result.
+    fn open_last_failure(&mut self, uri: &str) -> Result<Value, String> {
+        let read = self.desk.read(uri).ok_or("the document is not open")?;
+        let run = last_run(read);
+        let Some(failure) = run.failure else {
+            return Err("the last run of this document has no failed item".to_owned());
+        };
+        let spec = &read.document.spec;
+        let phases = graph::phases(spec);
+        let step = failure.phase.as_ref().and_then(|phase| phases.iter().position(|known| known == phase));
+        let step = step.and_then(|step| spec.steps.get(step));
+        let place = step.map(|step| location(read, step.title.span));
+        let title = step.map(|step| format!(" at {}", visible(&step.title.value))).unwrap_or_default();
+        let (key, named) = (visible(&failure.key), word(&failure.key));
+        let message = format!(
+            "item {key} failed{title}: {}\norderflow show {} --item {named}",
+            failure.message, run.name
+        );
+        self.notify("window/showMessage", json!({"type": 1, "message": message}));
+        if let (Some(place), true) = (&place, self.opens) {
+            self.asked += 1;
+            let params = json!({"uri": place.uri, "takeFocus": true, "selection": place.range});
+            let id = format!("orderflow-{}", self.asked);
+            self.out
+                .push(json!({"jsonrpc": "2.0", "id": id, "method": "window/showDocument", "params": params}));
+        }
+        Ok(json!(place))
     }
 
     /// An answer about a whole document; null about anything else.
@@ -250,6 +330,11 @@ impl Server {
             answer(read, offset)
         })
     }
+}
+
+/// The last run of a document; empty without one.
+fn last_run(read: &ReadDocument) -> LastRun {
+    last::of(read.document.path(), &read.settings.folder).unwrap_or_default()
 }
 
 fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {

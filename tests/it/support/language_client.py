@@ -88,3 +88,10 @@ async def test_writing(client):
     params = t.SemanticTokensParams(text_document=identifier)
     tokens = await client.text_document_semantic_tokens_full_async(params)
     assert len(tokens.data) > 50 and len(tokens.data) % 5 == 0
+
+
+@pytest.mark.asyncio
+async def test_lenses(client):
+    identifier, text = await opened(client)
+    lenses = await client.text_document_code_lens_async(t.CodeLensParams(text_document=identifier))
+    assert [lens.command.title for lens in lenses] == ["Run", "Run with stubs", "Open the last failure"]
