@@ -29,6 +29,7 @@ mod resume;
 mod retry;
 mod run;
 mod runs;
+mod schema;
 mod serve;
 pub mod settings;
 mod show;
@@ -100,6 +101,7 @@ enum Command {
     Init(init::Args),
     Lsp(lsp::Args),
     Guide(guide::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -144,6 +146,7 @@ impl Command {
             | Command::Init(_)
             | Command::Lsp(_)
             | Command::Guide(_)
+            | Command::Schema(_)
             | Command::Completions(_)
             | Command::Man(_) => None,
         }
@@ -203,6 +206,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Init(args) => init::run(args, &mut terminal),
         Command::Lsp(args) => lsp::run(args, &mut terminal),
         Command::Guide(args) => guide::run(args, &mut terminal),
+        Command::Schema(args) => schema::run(args, &mut terminal),
         Command::Man(args) => man::run(args, &mut terminal),
         Command::Agents(args) => agents::run(args, &mut terminal),
         Command::Doctor(args) => doctor::run(args, &mut terminal),

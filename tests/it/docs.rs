@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// A fenced block of a page.
 pub struct Fence {
     /// The first word of its info string.
-    language: String,
+    pub language: String,
     /// Whether the second is `figures`.
     figures: bool,
     /// The file that it is.

@@ -100,6 +100,7 @@ mod revise;
 mod run;
 mod saga;
 mod same_key;
+mod schema;
 mod secret_values;
 mod secrets;
 mod sequence;

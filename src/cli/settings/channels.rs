@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::de::DeTable;
 
-const CHANNEL: [&str; 12] = [
+pub(super) const CHANNEL: [&str; 12] = [
     "concurrency",
     "rate",
     "types",
@@ -26,7 +26,7 @@ const CHANNEL: [&str; 12] = [
 ];
 
 /// The ways of events: two go out, two come in, and one does both.
-const ROUTES: [&str; 5] = ["append", "follow", "post", "listen", "nats"];
+pub(super) const ROUTES: [&str; 5] = ["append", "follow", "post", "listen", "nats"];
 
 /// What only a channel of NATS has.
 const OF_NATS: [&str; 3] = ["stream", "prefix", "user"];

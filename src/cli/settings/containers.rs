@@ -4,7 +4,7 @@ use super::read::{Item, Reader};
 use super::{Engine, McpServer, Reach};
 use toml::de::DeValue;
 
-const KEYS: [&str; 4] = ["image", "command", "network", "engine"];
+pub(super) const KEYS: [&str; 4] = ["image", "command", "network", "engine"];
 
 impl Reader {
     /// `{ image = "…", command = […] }`.

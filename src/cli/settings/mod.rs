@@ -9,6 +9,7 @@ mod names;
 mod notify;
 mod providers;
 mod read;
+mod schema;
 mod secrets;
 mod services;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 pub use names::names;
 pub use notify::Notify;
 pub use read::read;
+pub use schema::schema;
 
 use super::exit::{Exit, Stop};
 use super::terminal::Terminal;

@@ -2,7 +2,7 @@
 
 use super::read::{Item, Reader};
 
-const NOTIFY: [&str; 2] = ["command", "env"];
+pub(super) const NOTIFY: [&str; 2] = ["command", "env"];
 
 /// A command with its arguments, and the names of the variables that it gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 const MAX_TOKENS: u32 = 8192;
 
 /// The members of a price.
-const PRICE: [&str; 2] = ["input", "output"];
+pub(super) const PRICE: [&str; 2] = ["input", "output"];
 
 pub(super) const KEYS: [&str; 5] = ["protocol", "url", "key", "headers", "price"];
 

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-const TOP: [&str; 5] = ["fences", "agents", "channels", "providers", "notify"];
-const AGENT: [&str; 25] = [
+pub(super) const TOP: [&str; 5] = ["fences", "agents", "channels", "providers", "notify"];
+pub(super) const AGENT: [&str; 25] = [
     "command",
     "worker",
     "processes",
@@ -43,7 +43,8 @@ const AGENT: [&str; 25] = [
     "idempotent",
 ];
 /// Of them, the ways to call an agent.
-const WAYS: [&str; 8] = ["command", "worker", "container", "http", "mcp", "model", "acp", "preset"];
+pub(super) const WAYS: [&str; 8] =
+    ["command", "worker", "container", "http", "mcp", "model", "acp", "preset"];
 /// Known to the language, but not yet to this program.
 const LATER: [&str; 1] = ["document"];
 /// The keys whose values are texts without secrets.
