@@ -56,7 +56,7 @@ pub use rests::Rests;
 pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
 pub use tree::sweep;
 
-use crate::event::{Answer, ValueId};
+use crate::event::{Answer, StopReason, ValueId};
 use crate::value::budget::Budget;
 use crate::value::{Type, Value};
 use question::Questions;
@@ -207,6 +207,7 @@ pub enum Urgency {
 struct Asked {
     urgency: Urgency,
     pauses: bool,
+    why: Option<StopReason>,
 }
 
 /// The receiver of a stop request.
@@ -233,6 +234,11 @@ impl Stop {
         self.0.borrow().pauses
     }
 
+    /// Why the attempt is stopped, if that was said.
+    pub fn why(&self) -> Option<StopReason> {
+        self.0.borrow().why
+    }
+
     /// Returns once at least this urgency is requested; never, if it is not.
     pub async fn asked(&mut self, urgency: Urgency) {
         if self.0.wait_for(|asked| asked.urgency >= urgency).await.is_err() {
@@ -255,6 +261,14 @@ impl Stopper {
             let more = urgency > asked.urgency;
             asked.urgency = urgency.max(asked.urgency);
             more
+        });
+    }
+
+    /// Says why a stop will be requested. By itself it does not request one, and the first reason counts.
+    pub fn say(&self, why: StopReason) {
+        self.0.send_if_modified(|asked| {
+            asked.why.get_or_insert(why);
+            false
         });
     }
 

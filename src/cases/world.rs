@@ -162,7 +162,7 @@ impl<'a> CaseWorld<'a> {
     fn take(&mut self, effect: Effect) {
         match effect {
             Effect::Call(call) => self.call(&call),
-            Effect::Stop { item, step, attempt } => {
+            Effect::Stop { item, step, attempt, .. } => {
                 let Some(answer) = self.under_way.get_mut(&(item, step, attempt)) else { return };
                 let message = "stopped while it was running".to_owned();
                 *answer = Err(Box::new(Failure::new(Cause::Stopped, message, Outcome::Unknown, true)));

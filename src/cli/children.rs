@@ -48,6 +48,14 @@ impl Library<'_> {
         }
     }
 
+    /// The file that a name leads to, also through links.
+    fn real(&self, name: &Path) -> PathBuf {
+        match self {
+            Library::Disk | Library::Edited(_) => disk::real(name).unwrap_or_else(|_| name.to_owned()),
+            Library::Stored(_) => name.to_owned(),
+        }
+    }
+
     /// The files in the folder of a path that cannot be read, as the document would name them.
     fn beside(&self, folder: &Path, written: &str) -> Vec<String> {
         if let Library::Stored(_) = self {
@@ -73,7 +81,7 @@ pub fn adopt(document: &mut Document, library: &Library<'_>) {
     let name = normal(Path::new(&document.source.name));
     let folder = name.parent().unwrap_or(Path::new("")).to_owned();
     let mut reader = Reader { library, folder, known: BTreeMap::new(), all: Vec::new() };
-    let mut above = vec![name];
+    let mut above = vec![(reader.library.real(&name), name)];
     reader.documents_of(document, &mut above);
     document.children = Children(reader.all.into_iter().flatten().collect());
 }
@@ -88,8 +96,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads what a document runs; `above` are the documents that run it, with itself.
-    fn documents_of(&mut self, document: &mut Document, above: &mut Vec<PathBuf>) {
+    /// Reads what a document runs; `above` are the documents that run it, with itself: each file and its name.
+    fn documents_of(&mut self, document: &mut Document, above: &mut Vec<(PathBuf, PathBuf)>) {
         let (mut problems, mut plain) = (Vec::new(), Vec::new());
         for (id, step) in (0..).map(StepId).zip(&document.spec.steps) {
             let Some(written) = &step.annotations.document else { continue };
@@ -132,7 +140,7 @@ impl Reader<'_> {
         &mut self,
         document: &Document,
         written: &Spanned<String>,
-        above: &mut Vec<PathBuf>,
+        above: &mut Vec<(PathBuf, PathBuf)>,
     ) -> Result<usize, Box<Diagnostic>> {
         let (span, written) = (written.span, written.value.as_str());
         let folder = match document.source.name.as_str() {
@@ -140,8 +148,10 @@ impl Reader<'_> {
             name => Path::new(name).parent().unwrap_or(Path::new("")),
         };
         let name = normal(&folder.join(written));
-        if let Some(at) = above.iter().position(|outer| *outer == name) {
-            let chain: Vec<String> = above[at..].iter().chain([&name]).map(|path| self.shown(path)).collect();
+        let real = self.library.real(&name);
+        if let Some(at) = above.iter().position(|(outer, _)| *outer == real) {
+            let names = above[at..].iter().map(|(_, name)| name);
+            let chain: Vec<String> = names.chain([&name]).map(|path| self.shown(path)).collect();
             let chain: Vec<&str> = chain.iter().map(String::as_str).collect();
             return Err(Box::new(problem::document_within_itself(span, &chain)));
         }
@@ -166,7 +176,7 @@ impl Reader<'_> {
                 self.known.insert(name.clone(), index);
                 self.all.push(None);
                 let mut child = Document::of(name.display().to_string(), bytes);
-                above.push(name);
+                above.push((real, name));
                 self.documents_of(&mut child, above);
                 above.pop();
                 self.all[index] = Some(child);

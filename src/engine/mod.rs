@@ -83,6 +83,7 @@ pub enum Effect {
         item: ItemId,
         step: StepPath,
         attempt: u32,
+        why: StopReason,
     },
     Timer {
         due: Millis,

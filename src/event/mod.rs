@@ -357,6 +357,45 @@ pub enum StopReason {
     Cancelled,
     /// The step of the outer run that the item is for is compensated.
     Revoked,
+    /// The step of the outer run that the item is for was stopped.
+    Outer(OuterStop),
+}
+
+/// Why a step that runs a document was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OuterStop {
+    Timeout,
+    StepDeadline,
+    GroupDeadline,
+    ItemDeadline,
+    Critical,
+    ItemError,
+    RunDeadline,
+}
+
+impl StopReason {
+    /// The reason for the run of a document whose step is stopped for this one.
+    pub fn within(self) -> StopReason {
+        StopReason::Outer(match self {
+            StopReason::Timeout => OuterStop::Timeout,
+            StopReason::StepDeadline => OuterStop::StepDeadline,
+            StopReason::GroupDeadline => OuterStop::GroupDeadline,
+            StopReason::ItemDeadline => OuterStop::ItemDeadline,
+            StopReason::Critical => OuterStop::Critical,
+            StopReason::ItemError => OuterStop::ItemError,
+            StopReason::RunDeadline => OuterStop::RunDeadline,
+            StopReason::Interrupted | StopReason::Cancelled | StopReason::Revoked => {
+                return StopReason::Cancelled;
+            }
+            StopReason::Outer(why) => why,
+        })
+    }
+
+    /// Whether the run never continues: it was cancelled, by itself or with the step of the outer run.
+    pub fn cancels(self) -> bool {
+        matches!(self, StopReason::Cancelled | StopReason::Outer(_))
+    }
 }
 
 impl fmt::Display for StopReason {
@@ -372,6 +411,19 @@ impl fmt::Display for StopReason {
             StopReason::Interrupted => "cancelled: the run was interrupted",
             StopReason::Cancelled => "cancelled: the run was cancelled",
             StopReason::Revoked => "compensated with the step that ran it",
+            StopReason::Outer(why) => match why {
+                OuterStop::Timeout => "cancelled: the step that runs the document timed out",
+                OuterStop::StepDeadline => {
+                    "cancelled: the deadline of the step that runs the document passed"
+                }
+                OuterStop::GroupDeadline => {
+                    "cancelled: the deadline of the group whose step runs the document passed"
+                }
+                OuterStop::ItemDeadline => "cancelled: the item's deadline passed",
+                OuterStop::Critical => "cancelled: a critical step beside the document failed",
+                OuterStop::ItemError => "cancelled: another item failed",
+                OuterStop::RunDeadline => "cancelled: the run's deadline passed",
+            },
         })
     }
 }

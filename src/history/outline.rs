@@ -286,7 +286,7 @@ impl Outline {
         let failed = self.stopped == Some(StopReason::RunDeadline)
             || !self.tally.within(basis.tolerate)
             || self.ended.is_some_and(ItemState::is_failure);
-        let cancelled = self.stopped == Some(StopReason::Cancelled);
+        let cancelled = self.stopped.is_some_and(StopReason::cancels);
         match (held, self.is_over(basis)) {
             (true, _) => State::Running,
             (false, false) if self.waits(basis) => State::Waiting,

@@ -278,7 +278,7 @@ impl DriveOutcome {
             Some(StopReason::Interrupted) => None,
             Some(StopReason::RunDeadline) => Some(RunEnd::Deadline),
             _ if compensation_failed => Some(RunEnd::CompensationFailed),
-            Some(StopReason::Cancelled) => Some(RunEnd::Failed),
+            Some(why) if why.cancels() => Some(RunEnd::Failed),
             _ if !self.run.tolerated() || once.is_some_and(ItemState::is_failure) => Some(RunEnd::Failed),
             _ => Some(RunEnd::Ok),
         }

@@ -12,7 +12,7 @@ use crate::adapter::{
     Said, Spawned, Spawns, Stop, Stopper, Urgency, contract,
 };
 use crate::engine::{Call, EngineInput, Timer};
-use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath};
+use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath, StopReason};
 use crate::graph::{Graph, Instructions, StepId, ValueId};
 use crate::spans::SpanId;
 use crate::value::{Type, Value, in_conditions};
@@ -278,8 +278,9 @@ impl Calls {
         EndReport::new(call, self.answers.clone()).give(Err(answer));
     }
 
-    pub fn stop(&self, item: ItemId, step: StepPath, attempt: u32) {
-        if let Some(stopper) = self.under_way.get(&(item, step, attempt)) {
+    pub fn stop(&self, attempt: (ItemId, StepPath, u32), why: StopReason) {
+        if let Some(stopper) = self.under_way.get(&attempt) {
+            stopper.say(why);
             stopper.ask(self.urgency());
         }
     }

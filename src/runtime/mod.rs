@@ -76,8 +76,8 @@ pub enum Request {
     Stop,
     /// Kill running attempts.
     Kill,
-    /// Start nothing more, and never resume: the run is cancelled.
-    Cancel,
+    /// Start nothing more, and never resume: the run is cancelled, for this reason.
+    Cancel(StopReason),
     /// A person decided at a gate.
     Decide(DecisionRequest),
     /// An event was sent by hand.
@@ -360,7 +360,7 @@ impl Loop<'_> {
                     Request::Later(item, gate) => {
                         self.asked_now.as_mut().map(|asked| asked.remove(&(item, gate)));
                     }
-                    Request::Cancel => run.handle(EngineInput::Stop(StopReason::Cancelled), now(), &mut out),
+                    Request::Cancel(why) => run.handle(EngineInput::Stop(why), now(), &mut out),
                     Request::Stop => run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out),
                     Request::Kill => {
                         calls.kill_all();
@@ -557,7 +557,7 @@ impl Loop<'_> {
         for effect in out.effects.drain(..) {
             match effect {
                 Effect::Timer { due, timer } => timers.add(due, timer),
-                Effect::Stop { item, step, attempt } => calls.stop(item, step, attempt),
+                Effect::Stop { item, step, attempt, why } => calls.stop((item, step, attempt), why),
                 Effect::Ask(mut ask) => {
                     let redactor = self.bindings.redactor();
                     redactor.shown_text(ask.item, &mut ask.question);

@@ -3,6 +3,7 @@
 
 use super::{Inbox, Request, Requests};
 use crate::adapter::{Stop, Urgency};
+use crate::event::StopReason;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
@@ -61,7 +62,9 @@ where
     loop {
         let request = match (stop.urgency(), stop.pauses()) {
             (Urgency::None, _) => None,
-            (Urgency::Terminate, false) => Some(Request::Cancel),
+            (Urgency::Terminate, false) => {
+                Some(Request::Cancel(stop.why().map_or(StopReason::Cancelled, StopReason::within)))
+            }
             (Urgency::Terminate, true) => Some(Request::Stop),
             (Urgency::Kill, _) => Some(Request::Kill),
         };

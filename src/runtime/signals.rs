@@ -129,7 +129,7 @@ async fn hear_word(sender: mpsc::Sender<Request>, cancelled: impl Fn() -> bool, 
         }
         tokio::time::sleep(EVERY).await;
     }
-    let _ = sender.send(Request::Cancel).await;
+    let _ = sender.send(Request::Cancel(crate::event::StopReason::Cancelled)).await;
 }
 
 async fn received(signal: &mut Option<Signal>) {

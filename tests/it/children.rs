@@ -229,6 +229,44 @@ fn a_timeout_cancels_the_document() {
     assert_eq!(told.exit, Some(1), "{}{}", told.out, told.err);
     assert_eq!(lines(&place, "work.log"), ["reserve 7", "charge", "release"]);
     assert_eq!(place.rows("s.toon").pop().unwrap(), "Pay 1 #1 timeout (timed out after 700ms)");
+    let shown = place.orderflow("show last --item 1").out;
+    assert!(shown.contains("cancelled: the step that runs the document timed out\n"), "{shown}");
+    assert!(!shown.contains("the run was cancelled"), "{shown}");
+}
+
+/// What stops the step is named, also two documents deep.
+#[test]
+fn a_document_says_what_stopped_it() {
+    let stopped = |flow: &str, options: &str| {
+        let place = Place::new(flow);
+        place.write("middle.md", "# Middle\n\n## Pay [document:: pay.md]\norder → receipt::String\n");
+        place.write("pay.md", "# Pay\n\n## Wait\norder → receipt::String\n\n```sh run\nsleep 60\n```\n");
+        place.run(&format!("--input order=7 --quiet {options}"));
+        place.orderflow("show last --item 1").out
+    };
+    let flow = |front: &str, fields: &str| {
+        format!("{front}# Orders\n\n## Pay [document:: middle.md]{fields}\norder → receipt::String\n")
+    };
+    let shown = stopped(&flow("", " [deadline:: 400ms]"), "");
+    let why = "cancelled: the deadline of the step that runs the document passed\n";
+    assert_eq!(shown.matches(why).count(), 2, "{shown}");
+    let shown = stopped(&flow("---\ndeadline: 400ms\n---\n", ""), "");
+    assert_eq!(shown.matches("cancelled: the item's deadline passed\n").count(), 2, "{shown}");
+    let shown = stopped(&flow("", ""), "--deadline 400ms");
+    assert!(shown.matches("cancelled: the run's deadline passed\n").count() >= 2, "{shown}");
+    assert!(!shown.contains("the run was cancelled"), "{shown}");
+}
+
+/// A file has one identity: a link to its folder does not make it another document.
+#[test]
+fn a_document_that_runs_itself_through_a_link_is_said_once() {
+    let place = Place::new("# Orders\n\n## Pay [document:: self/flow.md]\norder → receipt::String\n");
+    std::os::unix::fs::symlink(".", place.path("self")).unwrap();
+    let told = place.orderflow("validate flow.md");
+    assert_eq!(told.exit, Some(3), "{}{}", told.out, told.err);
+    let all = told.out + &told.err;
+    assert_eq!(all.matches("error[").count(), 1, "{all}");
+    assert!(all.contains("a document cannot run itself: flow.md → self/flow.md\n"), "{all}");
 }
 
 /// Each element of a list has a run of its own.

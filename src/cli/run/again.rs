@@ -205,7 +205,7 @@ fn document(
 pub(super) fn ended_text(history: &History, name: &str) -> anyhow::Result<String> {
     let outline = history.outline()?;
     let counts = outline.counts(history.basis());
-    let cancelled = is_cancelled(history.home()) || outline.stopped() == Some(StopReason::Cancelled);
+    let cancelled = is_cancelled(history.home()) || outline.stopped().is_some_and(StopReason::cancels);
     let how = match outline.stopped() {
         _ if cancelled => "was cancelled",
         Some(StopReason::RunDeadline) => "has ended by its deadline",

@@ -217,9 +217,10 @@ impl Item {
             match self.state(path) {
                 StepState::Running { stop, .. } => {
                     let Some(call) = self.call(graph, path) else { continue };
-                    let stop_call = Effect::Stop { item: self.id, step: path, attempt: call.attempt };
+                    let attempt = call.attempt;
                     effects.push(Effect::Call(call));
-                    effects.extend(stop.is_some().then_some(stop_call));
+                    let stop = stop.map(|why| Effect::Stop { item: self.id, step: path, attempt, why });
+                    effects.extend(stop);
                 }
                 StepState::Backoff { attempts, due } => {
                     let timer = Timer::Retry { item: self.id, step: path, attempt: attempts.number + 1 };

@@ -339,6 +339,7 @@ fn is_own(why: StopReason) -> bool {
         | StopReason::RunDeadline
         | StopReason::Interrupted
         | StopReason::Cancelled
-        | StopReason::Revoked => false,
+        | StopReason::Revoked
+        | StopReason::Outer(_) => false,
     }
 }

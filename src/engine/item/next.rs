@@ -264,7 +264,8 @@ fn why_stopped(graph: &Graph, id: StepId, why: StopReason) -> String {
         | StopReason::RunDeadline
         | StopReason::Interrupted
         | StopReason::Cancelled
-        | StopReason::Revoked => None,
+        | StopReason::Revoked
+        | StopReason::Outer(_) => None,
     };
     limit.map_or_else(|| why.to_string(), |(what, most)| format!("{what} {}", words::duration(most)))
 }

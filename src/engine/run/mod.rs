@@ -415,7 +415,9 @@ impl Run {
                         let call = self.items.get(&item).and_then(|known| known.call(&self.graph, step));
                         out.effects.extend(call.map(|call| Effect::Call(self.within_budget(call))));
                     }
-                    AttemptEvent::Stopped(_) => out.effects.push(Effect::Stop { item, step, attempt }),
+                    AttemptEvent::Stopped(why) => {
+                        out.effects.push(Effect::Stop { item, step, attempt, why: *why });
+                    }
                     AttemptEvent::RetryScheduled { due } => {
                         let timer = Timer::Retry { item, step, attempt };
                         out.effects.push(Effect::Timer { due: *due, timer });

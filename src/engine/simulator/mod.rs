@@ -299,7 +299,7 @@ impl World {
                     self.coming.insert((due, answer));
                 }
             }
-            Effect::Stop { item, step, attempt } => {
+            Effect::Stop { item, step, attempt, .. } => {
                 let Some(started) = self.under_way.get(&(item, step, attempt)).copied() else { return };
                 let told = *self.told.entry((item, step, attempt)).or_insert(self.now);
                 let settles = told + roll(self.seed, &[11, item.0, number(step)], 5);

@@ -88,7 +88,7 @@ fn what_is_announced_is_made_again_and_nothing_else() {
         assert_eq!(repeated, announced, "seed {seed}, after {} events", seen.len());
         // None of them is told to stop at once, unless a sibling comes too late for its group.
         for effect in asked.iter().filter(|_| graph.groups.is_empty()) {
-            if let Effect::Stop { item, step, attempt } = effect {
+            if let Effect::Stop { item, step, attempt, .. } = effect {
                 assert!(
                     !repeated.contains(&(*item, *step, *attempt)),
                     "seed {seed}: begun only to be stopped"
