@@ -21,7 +21,7 @@ pub fn run(Args {}: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 }
 
 /// The fenced part of the page; the rest is for readers of the documentation.
-fn card() -> &'static str {
+pub(super) fn card() -> &'static str {
     let fence = CARD.split_once("```text\n").and_then(|(_, rest)| rest.rsplit_once("```"));
     fence.map_or(CARD, |(card, _)| card)
 }

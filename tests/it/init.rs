@@ -25,6 +25,80 @@ fn the_starter_runs_as_it_is() {
 }
 
 #[test]
+fn every_starter_is_valid_passes_its_cases_and_runs() {
+    let folder = TempDir::new().unwrap();
+    let list = orderflow(&["init", "--list"]);
+    let names: Vec<&str> = list.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["parcels", "orders", "release", "code-review", "data-pipeline"], "{}", list.out);
+    let ends = [
+        ("3 items: 3 succeeded\n", "p2 goes by freight"),
+        ("4 items: 3 succeeded, 1 compensated\n", "refunded receipt-o4"),
+        ("1 item: 1 succeeded\n", "https://registry.example.org/demo-1.4.0.tar.gz"),
+        ("1 item: 1 succeeded\n", "\"verdict\": \"request_changes\""),
+        ("3 items: 2 succeeded, 1 failed\n", "out/summary.txt"),
+    ];
+    for (name, (counts, made)) in names.into_iter().zip(ends) {
+        let path = folder.path().join(name);
+        let written = orderflow(&["init", path.to_str().unwrap(), "--starter", name]);
+        assert_eq!(written.exit, Some(0), "{name}: {}", written.err);
+        let workflow = path.join("workflow.md");
+        let workflow = workflow.to_str().unwrap();
+        let checked = orderflow(&["validate", "--strict", workflow]);
+        assert!(checked.exit == Some(0) && checked.err.ends_with("no problems\n"), "{name}: {}", checked.err);
+        let cases = orderflow(&["test", workflow]);
+        assert!(cases.exit == Some(0) && cases.err.ends_with("cases: all passed\n"), "{name}: {}", cases.out);
+        let run = orderflow(&["run", workflow]);
+        assert!(run.exit == Some(0) && run.err.contains(counts), "{name}: {}{}", run.out, run.err);
+        assert!(run.out.contains(made), "{name}: {}", run.out);
+    }
+    let sum = fs::read_to_string(folder.path().join("data-pipeline/out/summary.txt")).unwrap();
+    assert_eq!(sum, "harbour: 2 readings, 19.9 kWh\nmarket: 2 readings, 23.1 kWh\n");
+}
+
+#[test]
+fn the_commented_lines_of_the_code_review_bind_coding_agents() {
+    let folder = TempDir::new().unwrap();
+    assert_eq!(
+        orderflow(&["init", folder.path().to_str().unwrap(), "--starter", "code-review"]).exit,
+        Some(0)
+    );
+    let settings = folder.path().join("orderflow.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let bound: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("command"))
+        .map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line))
+        .collect();
+    fs::write(&settings, bound.join("\n")).unwrap();
+    let agents = orderflow(&["agents", folder.path().join("workflow.md").to_str().unwrap()]);
+    assert_eq!(agents.exit, Some(0), "{}{}", agents.out, agents.err);
+    assert_eq!(agents.out.matches("claude").count(), 2, "{}", agents.out);
+    assert_eq!(agents.out.matches("codex").count(), 1, "{}", agents.out);
+}
+
+#[test]
+fn an_unknown_starter_names_the_nearest_and_all() {
+    let refused = orderflow(&["init", "--starter", "ordres"]);
+    assert_eq!((refused.exit, refused.out.as_str()), (Some(2), ""));
+    let all = "[possible values: parcels, orders, release, code-review, data-pipeline]";
+    assert!(refused.err.contains(all) && refused.err.contains("'orders'"), "{}", refused.err);
+}
+
+#[test]
+fn the_skill_has_front_matter_and_the_whole_card() {
+    let folder = TempDir::new().unwrap();
+    let written = orderflow(&["init", folder.path().to_str().unwrap(), "--skill"]);
+    assert!(written.err.starts_with("wrote 8 files; "), "{}", written.err);
+    let skill = fs::read_to_string(folder.path().join(".claude/skills/orderflow/SKILL.md")).unwrap();
+    assert!(skill.starts_with("---\nname: orderflow\ndescription: "), "{skill}");
+    assert!(skill.ends_with(&format!("```text\n{}```\n", orderflow(&["guide"]).out)), "{skill}");
+    let help = orderflow(&["--help"]).out;
+    for command in skill.split("`orderflow ").skip(1).filter_map(|rest| rest.split([' ', '`']).next()) {
+        assert!(help.contains(&format!("\n  {command} ")), "no command {command}");
+    }
+}
+
+#[test]
 fn nothing_that_is_there_is_overwritten() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("orderflow.toml"), "mine").unwrap();

@@ -1,46 +1,73 @@
 //! `orderflow init`: writes a small workflow that runs, as a start.
 
+mod starters;
+
 use super::exit::{Exit, Stop};
+use super::guide;
 use super::stream;
 use super::terminal::Terminal;
 use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::disk;
 use anyhow::Context;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use starters::Starter;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// The starter's files, below the folder.
-const FILES: [(&str, &str); 6] = [
-    ("workflow.md", include_str!("workflow.md")),
-    ("parcels.jsonl", include_str!("parcels.jsonl")),
-    ("orderflow.toml", include_str!("orderflow.toml")),
-    ("agents/scale.sh", include_str!("agents/scale.sh")),
-    ("agents/office.sh", include_str!("agents/office.sh")),
-    ("agents/printer.sh", include_str!("agents/printer.sh")),
-];
+/// Where coding agents look for it, below the folder.
+const SKILL: &str = ".claude/skills/orderflow/SKILL.md";
 
 /// Write a small workflow that runs
 #[derive(clap::Args)]
 #[command(after_help = with_exits("\
 Examples:
   orderflow init           into the current folder
-  orderflow init parcels   into the folder parcels, created if it is missing
-  orderflow init parcels && orderflow run parcels/workflow.md
+  orderflow init shop --starter orders && orderflow run shop/workflow.md
+  orderflow init --list    what the starters show
+  orderflow init --skill   and a page that teaches orderflow to coding agents
 
-Existing files are never overwritten.", &[]))]
+Each starter has agents that run at once and cases for orderflow test. Existing files are never overwritten.", &[]))]
 pub struct Args {
     /// Write into this folder
     #[arg(default_value = ".", value_parser = stream::folder)]
     folder: PathBuf,
+    /// Begin with this workflow
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    starter: Starter,
+    /// Also write .claude/skills/orderflow/SKILL.md
+    #[arg(long)]
+    skill: bool,
+    /// List the starters, and write nothing
+    #[arg(long, exclusive = true)]
+    list: bool,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let paths: Vec<PathBuf> = FILES.iter().map(|(name, _)| args.folder.join(name)).collect();
-    let there: Vec<String> = paths
+    if args.list {
+        for starter in Starter::value_variants() {
+            let name = starter.to_possible_value();
+            let name = name.as_ref().map_or("", PossibleValue::get_name);
+            terminal.data(&format!("{name:<13}  {}\n", starter.shows()));
+        }
+        terminal.finish()?;
+        return Ok(Exit::Ok);
+    }
+    let skill = format!("{}```text\n{}```\n", include_str!("SKILL.md"), guide::card());
+    let skill = args.skill.then_some((SKILL, skill.as_str()));
+    let files: Vec<(PathBuf, &str)> = args
+        .starter
+        .files()
         .iter()
-        .filter(|path| disk::is_there(path))
-        .map(|path| visible(&path.to_string_lossy()))
+        .copied()
+        .chain(skill)
+        .map(|(name, text)| (args.folder.join(name), text))
+        .collect();
+    let there: Vec<String> = files
+        .iter()
+        .filter(|(path, _)| disk::is_there(path))
+        .map(|(path, _)| visible(&path.to_string_lossy()))
         .collect();
     if !there.is_empty() {
         let message = format!("{} is there already; nothing was written", there.join(", "));
@@ -48,12 +75,12 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             .help("name another folder: orderflow init FOLDER")
             .into());
     }
-    for (path, (_, text)) in paths.iter().zip(FILES) {
+    for (path, text) in &files {
         let written = disk::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
         written.with_context(|| format!("cannot write {}", path.display()))?;
     }
     let workflow = visible(&args.folder.join("workflow.md").to_string_lossy());
     let workflow = workflow.strip_prefix("./").unwrap_or(&workflow);
-    terminal.talk(&format!("wrote {} files; try: orderflow run {workflow}\n", FILES.len()));
+    terminal.talk(&format!("wrote {} files; try: orderflow run {workflow}\n", files.len()));
     Ok(Exit::Ok)
 }
