@@ -2,10 +2,11 @@
 
 use super::children::{self, Library};
 use super::document::Document;
+use super::exit::{Exit, Stop};
 use super::settings::Settings;
 use super::stream;
 use crate::diag::render::visible;
-use crate::diag::{Diagnostic, Span, fix};
+use crate::diag::{Diagnostic, Source, Span, fix};
 use crate::disk::exchange;
 use anyhow::Context;
 use similar::TextDiff;
@@ -48,6 +49,22 @@ impl FixedDocument {
             document.lint(settings);
         }
         FixedDocument { document, count, before }
+    }
+
+    /// A document with the text that this function gives.
+    ///
+    /// # Errors
+    /// The document is not UTF-8.
+    pub fn by(mut document: Document, of: impl FnOnce(&Source) -> String) -> anyhow::Result<FixedDocument> {
+        if let Some(problem) = document.problems.iter().find(|problem| problem.code == "invalid-utf8") {
+            let message = format!("{}: {}", visible(&document.source.name), problem.message);
+            return Err(Stop::new(Exit::Invalid, message).into());
+        }
+        let before = document.source.text.clone();
+        let text = of(&document.source);
+        let count = usize::from(text != before);
+        document.source = Source::new(document.source.name.clone(), text);
+        Ok(FixedDocument { document, count, before })
     }
 
     /// The changes as a patch; empty without changes.

@@ -13,6 +13,7 @@ mod doctor;
 mod document;
 mod exit;
 mod fix;
+mod fmt;
 mod given;
 mod graph;
 mod guide;
@@ -90,6 +91,7 @@ enum Command {
     Logs(Stored<logs::Args>),
     Top(Stored<top::Args>),
     Validate(validate::Args),
+    Fmt(fmt::Args),
     Verify(verify::Args),
     Test(test::Args),
     Stats(stats::Args),
@@ -135,6 +137,7 @@ impl Command {
             Command::Logs(stored) => stored.state.as_deref(),
             Command::Top(stored) => stored.state.as_deref(),
             Command::Validate(_)
+            | Command::Fmt(_)
             | Command::Verify(_)
             | Command::Test(_)
             | Command::Stats(_)
@@ -197,6 +200,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Logs(stored) => logs::run(stored.args, &mut terminal),
         Command::Top(stored) => top::run(stored.args, &mut terminal),
         Command::Validate(args) => validate::run(args, &mut terminal),
+        Command::Fmt(args) => fmt::run(args, &mut terminal),
         Command::Verify(args) => verify::run(args, &mut terminal),
         Command::Test(args) => test::run(args, &mut terminal),
         Command::Stats(args) => stats::run(args, &mut terminal),

@@ -19,6 +19,7 @@ mod front;
 mod gate;
 mod heading;
 mod instructions;
+mod layout;
 mod markdown;
 mod misses;
 mod model;
@@ -40,6 +41,7 @@ pub use duration::duration;
 pub use events::{is_event_type, payload_name};
 pub use expect::{Bound, Expectation, Misread, QUANTITIES, Quantity, Relation, expectations, quoted};
 pub use front::{on_item_error, tolerance};
+pub use layout::laid_out;
 pub use model::*;
 pub use phase::phase;
 

@@ -40,6 +40,7 @@ mod explain;
 mod files;
 mod first_try;
 mod fixes;
+mod fmt;
 mod forged;
 mod formats;
 mod gate;
