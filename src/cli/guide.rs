@@ -1,21 +1,76 @@
-//! `orderflow guide`: the reference card of the language.
+//! `orderflow guide`: the reference card of the language, and a page for each of its topics.
 
 use super::exit::Exit;
 use super::help::with_exits;
 use super::terminal::Terminal;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
 const CARD: &str = include_str!("../../docs/card.md");
 
-/// Print the language on one page
+/// A topic of the language that has a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Topic {
+    Steps,
+    Values,
+    Decisions,
+    Failures,
+    Compensation,
+    Loops,
+    Gates,
+    Events,
+    Lists,
+    Agents,
+    Testing,
+}
+
+impl Topic {
+    fn page(self) -> &'static str {
+        match self {
+            Self::Steps => include_str!("guide/steps.md"),
+            Self::Values => include_str!("guide/values.md"),
+            Self::Decisions => include_str!("guide/decisions.md"),
+            Self::Failures => include_str!("guide/failures.md"),
+            Self::Compensation => include_str!("guide/compensation.md"),
+            Self::Loops => include_str!("guide/loops.md"),
+            Self::Gates => include_str!("guide/gates.md"),
+            Self::Events => include_str!("guide/events.md"),
+            Self::Lists => include_str!("guide/lists.md"),
+            Self::Agents => include_str!("guide/agents.md"),
+            Self::Testing => include_str!("guide/testing.md"),
+        }
+    }
+}
+
+/// Print the language on one page, or a page on a topic
 #[derive(clap::Args)]
 #[command(after_help = with_exits("\
 Examples:
   orderflow guide          all fields, marks, conditions and types
-  orderflow guide | less", &[]))]
-pub struct Args {}
+  orderflow guide gates    how an item waits for a person
+  orderflow guide --list   the topics", &[]))]
+pub struct Args {
+    /// Print the page on this topic
+    #[arg(value_enum)]
+    topic: Option<Topic>,
+    /// List the topics
+    #[arg(long, exclusive = true)]
+    list: bool,
+}
 
-pub fn run(Args {}: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    terminal.data(card());
+pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    match args.topic {
+        Some(topic) => terminal.data(topic.page()),
+        None if args.list => {
+            for topic in Topic::value_variants() {
+                let name = topic.to_possible_value();
+                let name = name.as_ref().map_or("", PossibleValue::get_name);
+                let title = topic.page().lines().next().unwrap_or_default();
+                terminal.data(&format!("{name:<12}  {}\n", title.trim_start_matches("# ")));
+            }
+        }
+        None => terminal.data(card()),
+    }
     terminal.finish()?;
     Ok(Exit::Ok)
 }

@@ -46,6 +46,7 @@ mod formats;
 mod gate;
 mod graph;
 mod group_target;
+mod guide;
 mod help;
 mod history;
 mod hostile;
