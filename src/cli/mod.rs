@@ -22,6 +22,7 @@ mod init;
 mod logs;
 mod lsp;
 mod man;
+mod mcp;
 mod plan;
 mod problems;
 mod report;
@@ -102,6 +103,7 @@ enum Command {
     Trust(trust::Args),
     Init(init::Args),
     Lsp(lsp::Args),
+    Mcp(Stored<mcp::Args>),
     Guide(guide::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -136,6 +138,7 @@ impl Command {
             Command::Serve(stored) => stored.state.as_deref(),
             Command::Logs(stored) => stored.state.as_deref(),
             Command::Top(stored) => stored.state.as_deref(),
+            Command::Mcp(stored) => stored.state.as_deref(),
             Command::Validate(_)
             | Command::Fmt(_)
             | Command::Verify(_)
@@ -209,6 +212,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Trust(args) => trust::run(args, &mut terminal),
         Command::Init(args) => init::run(args, &mut terminal),
         Command::Lsp(args) => lsp::run(args, &mut terminal),
+        Command::Mcp(stored) => mcp::run(&stored.args, &mut terminal),
         Command::Guide(args) => guide::run(args, &mut terminal),
         Command::Schema(args) => schema::run(args, &mut terminal),
         Command::Man(args) => man::run(args, &mut terminal),

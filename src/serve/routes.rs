@@ -5,12 +5,13 @@ use super::pages;
 use super::reply::{answered, failed, refused};
 use super::service::{
     DecideRequest, ListPart, LogsRequest, Refusal, RefusalKind, RunAct, RunService, StartRequest,
+    act_and_resume,
 };
 use super::{Reads, State};
 use crate::adapter::channel;
 use crate::event::Arrival;
 use crate::runtime::unix_millis;
-use crate::value::{Object, Value};
+use crate::value::Object;
 use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State as Shared};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -285,7 +286,10 @@ async fn decide(
         Err(response) => return response,
     };
     let request = DecideRequest { approved, step, items, by, note };
-    let done = act_and_resume(&state, run, RunAct::Decide(request), query.as_deref()).await;
+    let done = match resumes(query.as_deref()) {
+        Ok(resume) => act_and_resume(&*state.0.service, run, RunAct::Decide(request), resume).await,
+        Err(refusal) => Err(refusal),
+    };
     answered(StatusCode::OK, done)
 }
 
@@ -303,7 +307,10 @@ async fn signal(
         Ok(arrival) => arrival,
         Err(why) => return failed(StatusCode::BAD_REQUEST, &why),
     };
-    let done = act_and_resume(&state, run, RunAct::Signal(arrival), query.as_deref()).await;
+    let done = match resumes(query.as_deref()) {
+        Ok(resume) => act_and_resume(&*state.0.service, run, RunAct::Signal(arrival), resume).await,
+        Err(refusal) => Err(refusal),
+    };
     answered(StatusCode::ACCEPTED, done)
 }
 
@@ -336,25 +343,6 @@ async fn read<T: DeserializeOwned>(request: Request, limit: Limit) -> Result<T, 
 /// A body that may be missing.
 async fn read_or_default<T: DeserializeOwned + Default>(request: Request) -> Result<T, Response> {
     Body::of(request, Limit::Request).await?.json_or_default().map_err(|refusal| refused(&refusal))
-}
-
-/// Does it, and with `resume=true` continues the run if no process runs it.
-async fn act_and_resume(
-    state: &State,
-    run: String,
-    act: RunAct,
-    query: Option<&str>,
-) -> Result<Value, Refusal> {
-    let resume = resumes(query)?;
-    let done = state.0.service.act(run.clone(), act).await?;
-    if resume {
-        match state.0.service.act(run, RunAct::Resume).await {
-            Err(refusal) if refusal.kind != RefusalKind::Conflict => return Err(refusal),
-            // An active run has taken it.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    Ok(done)
 }
 
 fn resumes(query: Option<&str>) -> Result<bool, Refusal> {

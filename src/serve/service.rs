@@ -134,6 +134,22 @@ pub trait RunService: Send + Sync + 'static {
     fn start(&self, request: StartRequest) -> Doing<'_>;
 }
 
+/// Does it, and with `resume` continues the run if no process runs it.
+///
+/// # Errors
+/// Why it is not done, or why the run cannot continue.
+pub async fn act_and_resume(service: &dyn RunService, run: String, act: RunAct, resume: bool) -> Answered {
+    let done = service.act(run.clone(), act).await?;
+    if resume {
+        match service.act(run, RunAct::Resume).await {
+            Err(refusal) if refusal.kind != RefusalKind::Conflict => return Err(refusal),
+            // An active run has taken it.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(done)
+}
+
 impl Refusal {
     pub fn new(kind: RefusalKind, message: impl Into<String>) -> Refusal {
         Refusal { kind, message: message.into(), help: None, detail: None }

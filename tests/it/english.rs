@@ -34,7 +34,7 @@ const ALLOWED: [&str; 1] = ["is no longer"];
 const TESTING: [&str; 4] = ["tests", "simulator", "conformance", "differential"];
 
 /// The pages that are checked against the list.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -47,6 +47,7 @@ const PAGES: [&str; 18] = [
     "docs/events.md",
     "docs/fuzzing.md",
     "docs/language.md",
+    "docs/mcp.md",
     "docs/runs.md",
     "docs/seeing.md",
     "docs/speed.md",

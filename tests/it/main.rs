@@ -68,6 +68,7 @@ mod lsp_client;
 mod lsp_runs;
 mod lsp_writing;
 mod mcp;
+mod mcp_server;
 mod model_faults;
 mod models;
 mod mutations;

@@ -1,6 +1,7 @@
 //! Commands in processes of their own: a run that the server starts or continues stays when the server ends.
 
 use crate::serve::{Refusal, RefusalKind};
+use crate::value::{Value, json};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,6 +12,9 @@ use tokio::process::{Child, ChildStderr, Command};
 /// How often to look whether the run has begun, and how long.
 const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a command may take that only shows something.
+const SHOWING: Duration = Duration::from_secs(120);
 
 /// How much of the messages of a command is stored.
 const MESSAGES: usize = 64 << 10;
@@ -27,6 +31,25 @@ pub struct Commanded {
 }
 
 impl Commanded {
+    /// Runs a command that shows JSON and changes nothing, and returns what it shows, with its exit code.
+    ///
+    /// # Errors
+    /// Why it shows nothing.
+    pub async fn shown(&self, arguments: Vec<OsString>) -> Result<(Value, i32), Refusal> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null()).kill_on_drop(true);
+        let internal = |error: std::io::Error| Refusal::new(RefusalKind::Internal, error.to_string());
+        let slow = |_| Refusal::new(RefusalKind::Internal, "the command took longer than 120 s");
+        let output =
+            tokio::time::timeout(SHOWING, command.output()).await.map_err(slow)?.map_err(internal)?;
+        let code = output.status.code();
+        let text = std::str::from_utf8(&output.stdout).ok();
+        match (code, text.and_then(|text| json::parse(text).ok())) {
+            (Some(code @ (0 | 1 | 3)), Some(shown)) => Ok((shown, code)),
+            _ => Err(refusal(code, &String::from_utf8_lossy(&output.stderr))),
+        }
+    }
+
     /// Runs the command, with this input and as part of this trace, until it has begun the run, which `begun` decides for
     /// its process, or has ended. It stays after that, and after the server.
     ///

@@ -42,24 +42,54 @@ impl FolderDesk {
         Ok(FolderDesk { commanded: Commanded { program, folder: folder.clone(), state }, folder })
     }
 
-    /// The document of a start: a file of the served folder.
-    fn document(&self, said: &str) -> Result<PathBuf, Refusal> {
+    /// A document of the served folder.
+    ///
+    /// # Errors
+    /// It is elsewhere, no markdown, or does not exist.
+    pub fn document(&self, said: &str) -> Result<PathBuf, Refusal> {
+        if Path::new(said).extension().is_none_or(|end| end != "md") {
+            let message = "the document must be a markdown file below the served folder";
+            return Err(Refusal::new(RefusalKind::Invalid, message));
+        }
+        self.below(said, ("document", "a markdown file"))
+    }
+
+    /// A file of the served folder.
+    ///
+    /// # Errors
+    /// It is elsewhere, or does not exist.
+    pub fn file(&self, said: &str) -> Result<PathBuf, Refusal> {
+        self.below(said, ("file", "one"))
+    }
+
+    fn below(&self, said: &str, (what, kind): (&str, &str)) -> Result<PathBuf, Refusal> {
         let outside = || {
-            Refusal::new(RefusalKind::Invalid, "the document must be a markdown file below the served folder")
+            let message = format!("the {what} must be {kind} below the served folder");
+            Refusal::new(RefusalKind::Invalid, message)
         };
         let path = Path::new(said);
         let is_below = path.components().all(|part| matches!(part, Component::Normal(_)));
-        let is_markdown = path.extension().is_some_and(|end| end == "md");
-        if !is_below || !is_markdown || said.contains('\0') {
+        if !is_below || said.contains('\0') {
             return Err(outside());
         }
-        let unknown = |_| Refusal::new(RefusalKind::Unknown, "the served folder has no such document");
+        let unknown = |_| Refusal::new(RefusalKind::Unknown, format!("the served folder has no such {what}"));
         let found = real(&self.folder.join(path)).map_err(unknown)?;
         let folder = real(&self.folder).map_err(|error| internal(&error.into()))?;
         match found.starts_with(folder) {
             true => Ok(path.to_owned()),
             false => Err(outside()),
         }
+    }
+
+    /// What a command on files of the served folder shows with `--format json`, and its exit code.
+    ///
+    /// # Errors
+    /// Why it shows nothing.
+    pub async fn shown(&self, command: &[&str], files: Vec<PathBuf>) -> Result<(Value, i32), Refusal> {
+        let mut arguments: Vec<OsString> = command.iter().map(OsString::from).collect();
+        arguments.extend(["--format=json", "--"].map(OsString::from));
+        arguments.extend(files.into_iter().map(OsString::from));
+        self.commanded.shown(arguments).await
     }
 
     async fn begin(&self, request: StartRequest) -> Answered {

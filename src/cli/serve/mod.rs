@@ -12,7 +12,7 @@ use crate::diag::render::visible;
 use crate::disk::read_at_most;
 use crate::serve::{AccessRules, HttpServer, SHORTEST_TOKEN, is_token};
 use anyhow::Context;
-use desk::FolderDesk;
+pub use desk::FolderDesk;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
