@@ -33,6 +33,20 @@ pub fn parse(text: &str) -> Result<Condition, Fault> {
 /// Words of sentences, which are not parts of a name.
 const VERBS: [&str; 8] = ["is", "are", "has", "have", "equals", "contains", "exceeds", "not"];
 
+/// What an expression is that is never true or false.
+fn never(node: &Node) -> Option<&'static str> {
+    match &node.kind {
+        Kind::Literal(Value::String(_)) | Kind::Filter(_, Filter::Lower | Filter::Upper) => Some("a text"),
+        Kind::Literal(Value::Number(_))
+        | Kind::Negate(_)
+        | Kind::Arithmetic(..)
+        | Kind::Filter(_, Filter::Length) => Some("a number"),
+        Kind::Literal(Value::Null) => Some("none"),
+        Kind::List(_) => Some("a list"),
+        _ => None,
+    }
+}
+
 struct Parser {
     tokens: Vec<(Token, Range<usize>)>,
     next: usize,
@@ -90,6 +104,13 @@ impl Parser {
             at.end = part.at.end;
             all.push(part);
         }
+        if let Some((part, what)) =
+            all.iter().filter(|_| all.len() > 1).find_map(|part| Some((part, never(part)?)))
+        {
+            let message = format!("`{word}` joins conditions, and this is {what}");
+            let help = "compare each, as in `team == \"a\" or team == \"b\"`, or write a list: `team in [\"a\", \"b\"]`";
+            return Err(fault(part.at.clone(), &message, Some(help)));
+        }
         match all.pop() {
             Some(only) if all.is_empty() => Ok(only),
             last => node(at, join(all.into_iter().chain(last).collect())),
@@ -119,6 +140,10 @@ impl Parser {
             }
             let inner = self.negated()?;
             self.depth -= 1;
+            if let Some(what) = never(&inner) {
+                let message = format!("`not` asks for a condition, and this is {what}");
+                return Err(fault(inner.at.clone(), &message, None));
+            }
             return node(start..inner.at.end, Kind::Not(Box::new(inner)));
         }
         self.comparison()

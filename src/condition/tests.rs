@@ -133,6 +133,11 @@ fn what_is_no_condition_is_told_where() {
         ("a == 'x", r#""'x": this text is not closed"#),
         ("a | first", r#""first": unknown filter (the filters are length, lower and upper)"#),
         ("a is odd", r#""odd": `is` asks for `none` or `defined`"#),
+        (
+            "a == 'x' or 'y'",
+            r#""'y'": `or` joins conditions, and this is a text (compare each, as in `team == "a" or team == "b"`, or write a list: `team in ["a", "b"]`)"#,
+        ),
+        ("a and not 3", r#""3": `not` asks for a condition, and this is a number"#),
         ("a ? b", r#""?": `?` has no meaning in a condition"#),
     ] {
         assert_eq!(ask(text), told, "{text}");

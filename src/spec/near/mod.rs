@@ -1,6 +1,7 @@
 //! The one table of near misses: what authors write for what the language spells in another way, and the right
 //! spelling. Data and words only; knows nothing of steps.
 
+mod alternatives;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -400,6 +401,9 @@ pub(super) fn condition(text: &str) -> Option<String> {
     let sound = |text: &str| condition::parse(text).is_ok_and(|condition| !condition.names().is_empty());
     if sound(text) {
         return Some(text.to_owned());
+    }
+    if let Some(right) = alternatives::as_list(text) {
+        return Some(right);
     }
     let said = || decision::in_signs(text).filter(|right| !compares_words(right));
     Some(signs(text)).filter(|right| sound(right)).or_else(said)
