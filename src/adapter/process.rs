@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -21,6 +21,9 @@ use tokio::process::{Child, Command};
 /// Exit codes with a meaning, as in sysexits: EX_DATAERR and EX_TEMPFAIL.
 const BAD_INPUT: i32 = 65;
 const TRY_AGAIN: i32 = 75;
+
+/// The most that is written to files without other tasks of the thread in mind, in bytes.
+const SMALL: usize = 64 * 1024;
 
 /// A program that is started for every attempt.
 #[derive(Clone, Debug)]
@@ -53,7 +56,7 @@ impl ProgramAgent {
     async fn attempt(&self, call: Call, stop: Stop) -> Answer {
         let variables = Variables::new(&call, variables::used(&self.program));
         let named_by = self.contained.as_ref().unwrap_or(&self.program);
-        if let Some(why) = aside(|| variables.refusal(named_by)) {
+        if let Some(why) = variables.refusal(named_by) {
             return Err(contract::failure(
                 Cause::Start,
                 format!("not started: {why}"),
@@ -63,9 +66,10 @@ impl ProgramAgent {
         }
         let files = Files::new(&call);
         let inputs = contract::inputs(&call);
-        let prepare =
-            || std::fs::create_dir_all(&call.dir).and_then(|()| files.write(&inputs, &call.instructions));
-        if let Err(error) = aside(prepare) {
+        let prepare = || files.write(&inputs, &call.instructions);
+        // Small files take less time than it takes to move the other tasks of this thread.
+        let is_small = inputs.len() + call.instructions.len() <= SMALL;
+        if let Err(error) = if is_small { prepare() } else { aside(prepare) } {
             let message = format!("cannot prepare the attempt: {error}");
             return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
         }
@@ -268,10 +272,8 @@ impl Files {
             std::fs::write(path, instructions)?;
         }
         // A file that an earlier attempt left under this name is not this attempt's answer.
-        match std::fs::remove_file(&self.output) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => std::fs::write(&self.input, inputs),
-        }
+        remove(&self.output)?;
+        std::fs::write(&self.input, inputs)
     }
 
     /// The answer file, if the program has written one.
@@ -306,9 +308,17 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.input);
-        let _ = std::fs::remove_file(&self.output);
+        let _ = remove(&self.output);
         if let Some(path) = &self.instructions {
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+/// Removes a file that rarely exists. Removing takes the lock of a folder that all attempts share, so it looks first.
+fn remove(file: &Path) -> io::Result<()> {
+    match file.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => std::fs::remove_file(file),
     }
 }

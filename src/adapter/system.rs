@@ -3,6 +3,8 @@
 
 use rustix::process::{Pid, Signal};
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
@@ -58,7 +60,10 @@ pub fn pid(number: i32) -> Option<Pid> {
 }
 
 pub fn see(of: Pid) -> Option<Seen> {
-    let stat = std::fs::read(folder(of).join("stat")).ok()?;
+    // The system writes the whole line at once.
+    let mut line = [0; 1024];
+    let length = File::open(folder(of).join("stat")).ok()?.read(&mut line).ok()?;
+    let stat = line.get(..length)?;
     // The name in parentheses may contain any characters.
     let name = stat.iter().rposition(|byte| *byte == b')')?;
     let text = std::str::from_utf8(stat.get(name + 1..)?).ok()?;
@@ -142,6 +147,16 @@ pub fn children(parent: Pid) -> Vec<Seen> {
         .filter_map(pid)
         .collect();
     pids.into_iter().filter_map(see).collect()
+}
+
+/// Whether this process certainly has no orphan, running or ended: the system gives orphans to its first thread. False
+/// if the system does not list the children of threads.
+pub fn has_no_orphan() -> bool {
+    static LIST: LazyLock<PathBuf> = LazyLock::new(|| {
+        let first = rustix::process::getpid().as_raw_nonzero();
+        PathBuf::from(format!("/proc/self/task/{first}/children"))
+    });
+    File::open(&*LIST).and_then(|mut list| list.read(&mut [0])).is_ok_and(|length| length == 0)
 }
 
 /// These processes with all their descendants, each once, parents first.

@@ -51,7 +51,15 @@ impl Tree {
 
     /// Asks the remaining processes to end, and kills them after `grace`, or at once if `stop` requests it.
     pub async fn end(&self, grace: Duration, stop: &mut Stop) {
+        if self.is_over() {
+            return;
+        }
         end(|| self.living(), self.group(), grace, stop).await;
+    }
+
+    /// Whether it has certainly ended: the program has, and no orphan exists that could be of it.
+    fn is_over(&self) -> bool {
+        self.program().is_none() && adopted::none_left()
     }
 
     /// Kills the remaining processes. Those that cannot be killed, such as programs of another user, are not waited

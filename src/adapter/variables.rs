@@ -3,7 +3,7 @@
 //! A program never gets an empty value in place of another. A value that does not fit into a variable is replaced by
 //! an explanation, and a program that names the variable is not started at all.
 
-use super::program::Program;
+use super::program::{Program, aside};
 use super::{Call, contract};
 use crate::value::{Value, variable};
 use memchr::memmem;
@@ -147,7 +147,7 @@ impl Variables {
         if self.unfit.is_empty() {
             return None;
         }
-        let sources = sources(program);
+        let sources = aside(|| sources(program));
         let named = |unfit: &&Unfit| sources.iter().any(|source| names(source, &unfit.variable));
         let Unfit { variable, what, why, instead } = self.unfit.iter().find(named)?;
         Some(format!("its program uses {variable}, but {what} cannot be a variable ({why}){instead}"))

@@ -182,11 +182,18 @@ impl Folder {
     /// # Errors
     /// The name exists, or it cannot be created.
     pub fn make_new(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
-        let name = single(name.as_ref())?;
+        self.add(name.as_ref())?;
+        self.folder(name)
+    }
+
+    /// Creates a new folder in it for this user alone, without opening it.
+    ///
+    /// # Errors
+    /// The name exists, or it cannot be created.
+    pub fn add(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
-        self.dir.create_dir_with(name, &builder)?;
-        self.folder(name)
+        self.dir.create_dir_with(single(name.as_ref())?, &builder)
     }
 
     /// A new folder in it under a name that cannot be guessed, with this beginning.

@@ -64,7 +64,11 @@ impl Room {
 
     /// Whether closing it may wait for a disk.
     pub fn is_slow(&self) -> bool {
-        self.lasting && self.outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_files))
+        self.lasting && self.makes_files()
+    }
+
+    fn makes_files(&self) -> bool {
+        self.outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_files))
     }
 
     /// Where the attempt writes its files; empty without a folder.
@@ -77,12 +81,16 @@ impl Room {
     /// # Errors
     /// It cannot be created.
     pub fn open(&self) -> io::Result<()> {
-        if self.wanted { self.scratch.make_new(&self.name).map(drop) } else { Ok(()) }
+        if self.wanted { self.scratch.add(&self.name) } else { Ok(()) }
     }
 
     /// The answer with the final paths of its files; the files of a failed attempt are removed.
     pub fn close(&self, mut answer: Answer) -> Answer {
         if !self.wanted {
+            return answer;
+        }
+        // Most programs leave it empty.
+        if answer.is_ok() && !self.makes_files() && self.scratch.remove_empty(&self.name).is_ok() {
             return answer;
         }
         if let Ok(reply) = &mut answer

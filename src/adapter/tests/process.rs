@@ -24,6 +24,7 @@ fn scene(source: &str, outputs: &str) -> Scene {
     let path = ("PATH".to_owned(), std::env::var_os("PATH").unwrap());
     let process = ProgramAgent::new(Program { command, folder: folder.path().to_owned(), env: vec![path] });
     let call = call(folder.path(), outputs, json!({"order": {"id": 1}}));
+    std::fs::create_dir(&call.dir).unwrap();
     Scene { folder, process, call }
 }
 
