@@ -38,7 +38,7 @@ pub fn cases<'a>(sizes: &Sizes, folder: &Path) -> anyhow::Result<Vec<Case<'a>>> 
 }
 
 /// Steps with prose and recorded executions, as people write them, until the text is that long.
-fn document(bytes: usize) -> String {
+pub fn document(bytes: usize) -> String {
     let mut text = String::from("# Large\n\nTakes orders from the door to the customer.\n");
     for step in 0.. {
         let before = text.len();

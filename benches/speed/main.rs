@@ -4,6 +4,7 @@
 mod document;
 mod durable;
 mod journal;
+mod keystrokes;
 mod memory;
 mod pair;
 mod pipeline;
@@ -36,6 +37,8 @@ pub struct Sizes {
     document: usize,
     /// Copies of the document that are checked.
     copies: usize,
+    /// Keystrokes in it.
+    keystrokes: usize,
 }
 
 const FULL: Sizes = Sizes {
@@ -49,6 +52,7 @@ const FULL: Sizes = Sizes {
     recorded: 200_000,
     document: 1_000_000,
     copies: 8,
+    keystrokes: 50,
 };
 
 const TINY: Sizes = Sizes {
@@ -62,6 +66,7 @@ const TINY: Sizes = Sizes {
     recorded: 20,
     document: 2_000,
     copies: 2,
+    keystrokes: 3,
 };
 
 /// What cargo and the user ask for.
@@ -95,6 +100,7 @@ fn main() -> anyhow::Result<()> {
         memory::cases(sizes, folder.path()),
         trace::cases(sizes, folder.path())?,
         document::cases(sizes, folder.path())?,
+        keystrokes::cases(sizes, folder.path()),
     ];
     let wanted = |case: &Case<'_>| {
         asked.words.is_empty() || asked.words.iter().any(|word| case.name.contains(word.as_str()))
