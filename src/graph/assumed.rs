@@ -84,6 +84,8 @@ impl Assumed<'_> {
             read.extend(step.inputs.iter().map(|input| input.value));
             read.extend(step.each.map(|each| each.list));
         }
+        // What follows a loop runs only if its condition holds.
+        read.extend(graph.repeats.iter().flat_map(|repeat| repeat.until.needs()));
         let changing: Vec<StepId> = self.forward().filter(|id| (self.effects)(graph.step(*id))).collect();
         for id in self.forward() {
             let step = graph.step(id);

@@ -136,7 +136,7 @@ fn conditions_nest_so_far() {
             (("", "a", "|lower"), 127),
             (("(", "a", ".a)"), 63),
             (("(a + ", "a", ")"), 63),
-            (("(a == (a or (a and (a + (a * -", "a", "|lower|lower)))))"), 12),
+            (("(a == (a or (a and (a < (a * -", "a", "|lower|lower)))))"), 12),
         ] {
             assert!(condition::parse(&nested(shape, most)).is_ok(), "{shape:?}");
             let fault = condition::parse(&nested(shape, most + 1)).unwrap_err();
