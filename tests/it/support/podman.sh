@@ -6,11 +6,16 @@ mkdir -p "$1"
 cd "$1"
 here=$PWD
 
-missing() { for program in podman runc busybox; do command -v "$program" >/dev/null || return 0; done; false; }
+missing() {
+    for program in podman runc busybox; do command -v "$program" >/dev/null || return 0; done
+    # Podman does not start without its tool for networks, which Debian only recommends.
+    [ ! -d /usr/lib/podman ] || [ -x /usr/lib/podman/netavark ] || return 0
+    false
+}
 if missing && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update
-    apt-get install -y --no-install-recommends podman runc busybox-static
+    apt-get install -y --no-install-recommends podman runc busybox-static netavark
 fi
 
 # runc works with every kind of control groups, the file system vfs in every folder. Podman as root sets limits that are
