@@ -6,16 +6,13 @@ use super::field;
 use super::heading::Head;
 use super::markdown::{lines, place};
 use super::model::{Front, OnItemError, Spanned, Tolerance};
-use super::near;
-use super::yaml::{excess, spaced};
+use super::near::{self, Elsewhere};
+use super::yaml::{Node, Placed, excess, spaced};
 use crate::diag::{Diagnostic, Span, catalogue as problem};
 use crate::value::Type;
 use crate::value::budget::Budget;
 use crate::value::space::{self, is_space};
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
-use std::fmt;
 
 pub(super) const KEYS: [&str; 14] = [
     "title",
@@ -115,87 +112,6 @@ fn late(text: &str, top: usize) -> Option<Span> {
         }
     }
     None
-}
-
-/// A YAML value with its place.
-#[derive(Debug)]
-enum Node {
-    Null,
-    Text(String),
-    /// A number or a Boolean; its text is read from the document, so that it is exact.
-    Plain,
-    List(Vec<Placed<Node>>),
-    Map(Vec<(Placed<String>, Placed<Node>)>),
-}
-
-type Placed<T> = serde_saphyr::Spanned<T>;
-
-struct NodeVisitor;
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-
-    fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-
-    fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
-        Ok(Node::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(node) = seq.next_element()? {
-            nodes.push(node);
-        }
-        Ok(Node::List(nodes))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Node::Map(entries))
-    }
 }
 
 struct Reader<'a, 'p> {
@@ -310,7 +226,11 @@ impl Reader<'_, '_> {
             _ if budget::NAMES.contains(&&*near::plain(name)) => {
                 self.problems.push(problem::key_of_a_budget(place, name));
             }
-            _ => self.problems.push(problem::unknown_key(place, name, near::is_remark(name), KEYS)),
+            _ => self.problems.push(match near::elsewhere(name) {
+                Some(Elsewhere::Said(said)) => problem::key_elsewhere(place, name, said),
+                Some(Elsewhere::Key(right)) => problem::other_key(place, name, right),
+                None => problem::unknown_key(place, name, near::is_remark(name), KEYS),
+            }),
         }
     }
 

@@ -98,6 +98,21 @@ pub fn unknown_key<'a>(
     }
 }
 
+/// A key for what is said in another place, or set up outside of the document.
+pub fn key_elsewhere(span: Span, key: &str, said: &str) -> Diagnostic {
+    let own = Replacement { span: Span::new(span.start, span.start), text: "x-".to_owned() };
+    Diagnostic::error("unknown-key", span, format!("unknown key `{key}` in the front matter"))
+        .help(format!("{said}; `x-{key}` is a remark for people"))
+        .fixed(false, vec![own])
+}
+
+/// A key that has another name.
+pub fn other_key(span: Span, key: &str, right: &str) -> Diagnostic {
+    Diagnostic::error("unknown-key", span, format!("unknown key `{key}` in the front matter"))
+        .help(format!("write `{right}`"))
+        .maybe(span, right.to_owned())
+}
+
 /// A key that surely sets a budget.
 pub fn key_of_a_budget(span: Span, key: &str) -> Diagnostic {
     Diagnostic::error("unknown-key", span, format!("unknown key `{key}` in the front matter"))

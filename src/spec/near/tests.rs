@@ -67,3 +67,17 @@ fn lines_have_a_key_and_a_value() {
         assert_eq!(self::pair(line), pair, "{line}");
     }
 }
+
+#[test]
+fn the_opposite_of_an_opposite_has_one_not_less() {
+    for (written, right) in [
+        ("paid", "not (paid)"),
+        ("not paid", "paid"),
+        ("not (a and b)", "a and b"),
+        ("not (a) and not (b)", "not (not (a) and not (b))"),
+        ("not (name == \")\")", "name == \")\""),
+        ("not a and b", "not (not a and b)"),
+    ] {
+        assert_eq!(opposite(written), right, "{written}");
+    }
+}
