@@ -17,6 +17,31 @@ pub fn near_annotation(span: Span, right: &str) -> Diagnostic {
         .help(format!("write `{right}`"))
 }
 
+/// A loop without the most rounds that it may have; `right` has a number that the author may change.
+pub fn loop_without_limit(key: Span, name: &str, right: &str) -> Diagnostic {
+    Diagnostic::error("unknown-field", key, format!("unknown field `{name}`"))
+        .help(format!("write `{right}`, with the most rounds that the loop may have"))
+}
+
+/// Words that ask for a step for each element of a list that nothing makes.
+pub fn list_without_maker(line: Span, each: &str, list: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-field", line, "this is prose: the step runs once")
+        .help(format!("let a step before it make `{list}`, and write `[each:: {each}]` in the heading"))
+}
+
+/// Words that ask for a step for each part of a file.
+pub fn elements_of_a_file(line: Span, element: &str, file: &str) -> Diagnostic {
+    let help = match file.rsplit('.').next() {
+        Some("jsonl" | "json" | "csv" | "toon") => format!(
+            "write `items: {file}` in the front matter: the workflow then runs for each {element} of the file"
+        ),
+        _ => format!(
+            "let a step before it read `{file}` and make a list, and name an element of it with `[each:: … in …]`"
+        ),
+    };
+    Diagnostic::warning("almost-a-field", line, "this is prose: the step runs once").help(help)
+}
+
 /// A construct meant for the program that the language does not have.
 pub fn no_effect(span: Span, what: &str, purpose: &str) -> Diagnostic {
     Diagnostic::warning("no-effect", span, format!("{what} has no effect: {purpose} is not supported"))

@@ -42,6 +42,9 @@ impl Place<'_> {
         let mut ports: [Option<(&Loose, &str)>; 2] = [None, None];
         for loose in &self.part.loose {
             let said = self.slice(loose.inner);
+            if role == Role::Step {
+                problems.extend(self.for_each(loose));
+            }
             let Some((key, value)) = near::pair(said) else { continue };
             let value = value.trim_end_matches(['*', '_']).trim();
             let meant = match LINES.iter().find(|known| **known == near::plain(key)) {
