@@ -34,7 +34,7 @@ const ALLOWED: [&str; 1] = ["is no longer"];
 const TESTING: [&str; 4] = ["tests", "simulator", "conformance", "differential"];
 
 /// The pages that are checked against the list.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 20] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -46,6 +46,7 @@ const PAGES: [&str; 19] = [
     "docs/editors.md",
     "docs/events.md",
     "docs/fuzzing.md",
+    "docs/install.md",
     "docs/language.md",
     "docs/mcp.md",
     "docs/runs.md",

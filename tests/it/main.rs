@@ -94,6 +94,7 @@ mod questions;
 mod quiet;
 mod readable;
 mod reference;
+mod release;
 mod replay;
 mod results;
 mod resume;
