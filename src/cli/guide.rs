@@ -75,6 +75,17 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// The names of all topics.
+pub(super) fn topics() -> Vec<String> {
+    let values = Topic::value_variants().iter().filter_map(Topic::to_possible_value);
+    values.map(|value| value.get_name().to_owned()).collect()
+}
+
+/// The page on the topic with this name.
+pub(super) fn page(topic: &str) -> Option<&'static str> {
+    Topic::from_str(topic, false).ok().map(Topic::page)
+}
+
 /// The fenced part of the page; the rest is for readers of the documentation.
 pub(super) fn card() -> &'static str {
     let fence = CARD.split_once("```text\n").and_then(|(_, rest)| rest.rsplit_once("```"));

@@ -262,7 +262,7 @@ async fn start(Shared(state): Shared<State>, request: Request) -> Response {
         Ok(body) => body,
         Err(response) => return response,
     };
-    let request = StartRequest { document, items, inputs, keys, traceparent };
+    let request = StartRequest { document, items, inputs, keys, stub: false, traceparent };
     answered(StatusCode::CREATED, state.0.service.start(request).await)
 }
 

@@ -95,6 +95,8 @@ pub struct StartRequest {
     pub inputs: Object,
     /// Only the items with these keys.
     pub keys: Vec<String>,
+    /// Whether made-up answers stand for those of the agents.
+    pub stub: bool,
     /// The trace of the request, as W3C trace context.
     pub traceparent: Option<String>,
 }

@@ -122,8 +122,8 @@ async fn tools_describe_themselves_and_answer_as_the_commands_do() {
     assert_eq!(
         names,
         [
-            "guide", "validate", "plan", "run", "status", "show", "logs", "approve", "reject", "signal",
-            "stats"
+            "guide", "validate", "plan", "test", "run", "status", "show", "logs", "resume", "retry",
+            "cancel", "approve", "reject", "signal", "stats"
         ]
     );
     for tool in &tools {
@@ -131,7 +131,12 @@ async fn tools_describe_themselves_and_answer_as_the_commands_do() {
         assert_eq!(tool.input_schema["type"], "object");
         assert_eq!(tool.input_schema["additionalProperties"], false);
         let reads = tool.annotations.as_ref().unwrap().read_only_hint.unwrap();
-        assert_eq!(reads, !["run", "approve", "reject", "signal"].contains(&&*tool.name), "{}", tool.name);
+        assert_eq!(
+            reads,
+            !["run", "resume", "retry", "cancel", "approve", "reject", "signal"].contains(&&*tool.name),
+            "{}",
+            tool.name
+        );
     }
     let good = client.get("validate", json!({"document": "flow.md"})).await;
     assert_eq!(good, json!({"valid": true, "problems": []}));
@@ -150,6 +155,14 @@ async fn tools_describe_themselves_and_answer_as_the_commands_do() {
     );
     let guide = client.call("guide", json!({})).await;
     assert_eq!(text(&guide), place.orderflow("guide").out);
+    let topics = tools[0].input_schema["properties"]["topic"]["enum"].as_array().unwrap();
+    assert!(topics.contains(&json!("gates")), "{topics:?}");
+    for topic in topics {
+        let page = client.call("guide", json!({"topic": topic})).await;
+        assert_eq!(text(&page), place.orderflow(&format!("guide {}", topic.as_str().unwrap())).out);
+    }
+    let error = client.error("guide", json!({"topic": "gate"})).await;
+    assert!(error.contains("unknown topic") && error.contains("gates"), "{error}");
     // A plan of a broken document shows its problems, as the terminal does.
     let error = client.error("plan", json!({"document": "broken.md"})).await;
     assert!(error.contains("error[bad-duration]: `10x` is not a duration"), "{error}");
@@ -319,4 +332,57 @@ fn garbage_ends_nothing_but_itself() {
     let other = fed(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n");
     let message = "error: the input is not of an MCP client\n  help: start it from a coding agent, as docs/mcp.md shows\n";
     assert_eq!((other.exit, &*other.out, &*other.err), (Some(2), "", message));
+}
+
+#[tokio::test]
+async fn cases_are_tested_and_agents_made_up() {
+    let place = Place::new("# Orders\n\n## Pay @bank [effects:: none]\ntotal::Number -> paid::Boolean\n");
+    place.write(
+        "flow.test.toml",
+        "[[case]]\nname = 'pays'\ninputs = { total = 1 }\n[case.answers]\nPay = { outputs = { paid = true } }\n\
+         [[case]]\nname = 'fails'\ninputs = { total = 1 }\nexpect = { state = 'failed' }\n[case.answers]\nPay = { outputs = { paid = true } }\n",
+    );
+    let client = Client::start(&place).await;
+    let tested = client.get("test", json!({"document": "flow.md"})).await;
+    assert_eq!(tested["passed"], false, "{tested}");
+    assert_eq!(tested["documents"], parsed(&place, "test --format json flow.md"));
+    let one = client.get("test", json!({"document": "flow.md", "cases": ["pays"]})).await;
+    assert_eq!(
+        (&one["passed"], one["documents"][0]["cases"].as_array().unwrap().len()),
+        (&json!(true), 1),
+        "{one}"
+    );
+    let unknown = client.error("test", json!({"document": "flow.md", "cases": ["pay"]})).await;
+    assert!(unknown.contains("unknown case `pay`"), "{unknown}");
+    // No program is bound to the agent.
+    let items = json!([{"id": "a", "total": 1}]);
+    let started = client.get("run", json!({"document": "flow.md", "items": items, "stub": true})).await;
+    client.until(started["run"].as_str().unwrap(), "done").await;
+    assert_eq!(client.end().await, (Some(0), String::new()));
+}
+
+#[tokio::test]
+async fn failed_items_are_retried_and_runs_cancelled() {
+    let place = Place::new(
+        "# Orders\n\n## Pay [effects:: none]\ntotal::Number -> paid::String\n\n```sh run\n\
+         test -f open || exit 1\necho yes\n```\n\n## Ship\n> [!gate] Ship?\n\npaid -> shipped::String\n\n\
+         ```sh run\necho yes\n```\n",
+    );
+    place.write("orderflow.toml", "fences = true\n");
+    let client = Client::start(&place).await;
+    let items = json!([{"id": "a", "total": 1}]);
+    let started = client.get("run", json!({"document": "flow.md", "items": items})).await;
+    let run = started["run"].as_str().unwrap();
+    client.until(run, "failed").await;
+    let unknown = client.error("retry", json!({"run": run, "items": ["b"]})).await;
+    assert!(unknown.contains("`b`"), "{unknown}");
+    place.write("open", "");
+    let retried = client.get("retry", json!({"run": run, "items": ["a"]})).await;
+    assert_eq!(retried["run"], run, "{retried}");
+    client.until(run, "waiting").await;
+    let resumed = client.call("resume", json!({"run": run})).await;
+    assert!(resumed.is_error == Some(false), "{resumed:?}");
+    client.get("cancel", json!({"run": run})).await;
+    client.until(run, "cancelled").await;
+    assert_eq!(client.end().await, (Some(0), String::new()));
 }

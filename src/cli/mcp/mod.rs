@@ -20,8 +20,8 @@ Examples:
   orderflow mcp                           started by an agent's client
   claude mcp add orderflow orderflow mcp  add it to Claude Code
 
-It speaks the Model Context Protocol on standard input and output. Its tools are validate, plan, run, status, show, \
-logs, approve, reject, signal, stats and guide, for the documents and runs of this folder. They run no program \
+It speaks the Model Context Protocol on standard input and output. Its tools are guide, validate, plan, test, run, \
+status, show, logs, resume, retry, cancel, approve, reject, signal and stats, for the documents and runs of this folder. They run no program \
 without a grant, and give none. docs/mcp.md shows how to add it to Codex, Gemini CLI and opencode.", &[]))]
 pub struct Args {}
 

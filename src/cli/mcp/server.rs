@@ -3,8 +3,9 @@
 use super::super::guide;
 use super::super::serve::FolderDesk;
 use super::tools::{
-    self, DecideArguments, DocumentArguments, LogsArguments, NoArguments, RunArguments, ShowArguments,
-    SignalArguments, StatsArguments, StatsGrouping, StatusArguments,
+    self, ActArguments, DecideArguments, DocumentArguments, GuideArguments, LogsArguments, RetryArguments,
+    RunArguments, ShowArguments, SignalArguments, StatsArguments, StatsGrouping, StatusArguments,
+    TestArguments,
 };
 use crate::diag::render::{visible, visible_json};
 use crate::event::Arrival;
@@ -62,10 +63,18 @@ impl ToolServer {
     /// Why it has none, as the terminal shows it.
     async fn call(&self, tool: &str, arguments: Object) -> Option<Result<ToolOutput, String>> {
         let done = match tool {
-            "guide" => match read::<NoArguments>(arguments) {
-                Ok(NoArguments {}) => return Some(Ok(ToolOutput::Text(guide::card()))),
+            "guide" => match page(arguments) {
+                Ok(page) => return Some(Ok(ToolOutput::Text(page))),
                 Err(refusal) => Err(refusal),
             },
+            "test" => self.test(arguments).await,
+            "resume" => {
+                self.act::<ActArguments>(arguments, |ActArguments { run }| (run, RunAct::Resume)).await
+            }
+            "cancel" => {
+                self.act::<ActArguments>(arguments, |ActArguments { run }| (run, RunAct::Cancel)).await
+            }
+            "retry" => self.act(arguments, |RetryArguments { run, items }| (run, RunAct::Retry(items))).await,
             "validate" => self.validate(arguments).await,
             "plan" => self.plan(arguments).await,
             "stats" => self.stats(arguments).await,
@@ -94,6 +103,24 @@ impl ToolServer {
         Ok(self.command(&["plan"], vec![document]).await?.0)
     }
 
+    async fn test(&self, arguments: Object) -> Answered {
+        let TestArguments { document, cases } = read(arguments)?;
+        let document = self.desk.document(self.below(&document))?;
+        let cases: Vec<String> = cases.iter().map(|case| format!("--case={case}")).collect();
+        let command: Vec<&str> = std::iter::once("test").chain(cases.iter().map(String::as_str)).collect();
+        let (documents, code) = self.command(&command, vec![document]).await?;
+        Ok(json!({ "passed": code == 0, "documents": documents }))
+    }
+
+    async fn act<T: DeserializeOwned>(
+        &self,
+        arguments: Object,
+        act: impl FnOnce(T) -> (String, RunAct),
+    ) -> Answered {
+        let (run, act) = act(read(arguments)?);
+        act_and_resume(&*self.desk, run, act, false).await
+    }
+
     async fn stats(&self, arguments: Object) -> Answered {
         let StatsArguments { sessions, by } = read(arguments)?;
         let sessions = sessions.iter().map(|session| self.desk.file(self.below(session)));
@@ -105,9 +132,9 @@ impl ToolServer {
     }
 
     async fn run(&self, arguments: Object) -> Answered {
-        let RunArguments { document, items, inputs, keys } = read(arguments)?;
+        let RunArguments { document, items, inputs, keys, stub } = read(arguments)?;
         let document = self.below(&document).to_owned();
-        self.desk.start(StartRequest { document, items, inputs, keys, traceparent: None }).await
+        self.desk.start(StartRequest { document, items, inputs, keys, stub, traceparent: None }).await
     }
 
     async fn status(&self, arguments: Object) -> Answered {
@@ -230,6 +257,17 @@ impl ServerHandler for ToolServer {
         };
         Ok(result.into())
     }
+}
+
+/// The page of a topic, or the whole language.
+fn page(arguments: Object) -> Result<&'static str, Refusal> {
+    let GuideArguments { topic } = read(arguments)?;
+    let Some(topic) = topic else { return Ok(guide::card()) };
+    guide::page(&topic).ok_or_else(|| {
+        let message = format!("unknown topic {}", visible(&topic));
+        let help = format!("the topics are {}", guide::topics().join(", "));
+        Refusal { help: Some(help), ..Refusal::new(RefusalKind::Invalid, message) }
+    })
 }
 
 fn read<T: DeserializeOwned>(arguments: Object) -> Result<T, Refusal> {

@@ -1,5 +1,6 @@
 //! The tools with their arguments. The comments are what a client reads.
 
+use super::super::guide;
 use crate::value::{Object, Value};
 use rmcp::handler::server::tool::schema_for_input;
 use rmcp::model::{Tool, ToolAnnotations};
@@ -27,6 +28,45 @@ pub struct RunArguments {
     /// Run only the items with these keys.
     #[serde(default)]
     pub keys: Vec<String>,
+    /// Make up the answers of agents instead of calling them, to see the order of steps.
+    #[serde(default)]
+    pub stub: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GuideArguments {
+    /// A topic, for a page with examples. Without it, the whole language on one page.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("enum" = guide::topics()))]
+    pub topic: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestArguments {
+    /// A markdown document, by its path relative to the folder of the server. Its cases are beside it, in NAME.test.toml.
+    pub document: String,
+    /// Run only the cases with these names.
+    #[serde(default)]
+    pub cases: Vec<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActArguments {
+    /// The id of a run, the beginning of it, or `last`.
+    pub run: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryArguments {
+    /// The id of a run, the beginning of it, or `last`.
+    pub run: String,
+    /// The keys of failed items. Without it, all of them.
+    #[serde(default)]
+    pub items: Vec<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -163,16 +203,12 @@ impl StatsGrouping {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NoArguments {}
-
 /// All tools.
 pub fn all() -> Vec<Tool> {
     vec![
-        reads::<NoArguments>(
+        reads::<GuideArguments>(
             "guide",
-            "The workflow language on one page. Read it before you write a document.",
+            "The workflow language on one page, or a page on a topic. Read it before you write a document.",
         ),
         reads::<DocumentArguments>(
             "validate",
@@ -181,6 +217,10 @@ pub fn all() -> Vec<Tool> {
         reads::<DocumentArguments>(
             "plan",
             "What a run of a document would do: inputs, items, steps in stages, agents.",
+        ),
+        reads::<TestArguments>(
+            "test",
+            "Run the cases of a document, without agents: what each expected and got, and what they cover.",
         ),
         acts::<RunArguments>(
             "run",
@@ -196,6 +236,15 @@ pub fn all() -> Vec<Tool> {
             "A stored run with its items, or one item with its inputs, outputs, attempts and errors.",
         ),
         reads::<LogsArguments>("logs", "What the attempts of a run logged."),
+        acts::<ActArguments>(
+            "resume",
+            "Continue a run that was interrupted. Completed steps do not run again.",
+        ),
+        acts::<RetryArguments>(
+            "retry",
+            "Retry the failed items of a run, from the steps that failed. It stays the same run.",
+        ),
+        acts::<ActArguments>("cancel", "Cancel a run, and compensate what it did."),
         acts::<DecideArguments>(
             "approve",
             "Approve items that wait at a gate. Gates are for people: ask yours before you approve.",

@@ -96,6 +96,9 @@ impl FolderDesk {
         let document = self.document(&request.document)?;
         let run = new_run_id();
         let mut arguments: Vec<OsString> = ["run", "--quiet", "--run-id", &run].map(OsString::from).into();
+        if request.stub {
+            arguments.push("--stub".into());
+        }
         let mut input = Vec::new();
         if let Some(items) = request.items {
             arguments.push("--items=-".into());
