@@ -85,6 +85,22 @@ fn an_unknown_starter_names_the_nearest_and_all() {
 }
 
 #[test]
+fn the_skill_alone_is_written_beside_workflows() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("workflow.md"), "# Mine\n").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let written = orderflow(&["init", path, "--skill-only"]);
+    assert_eq!(
+        (written.err, written.exit),
+        (format!("wrote {path}/.claude/skills/orderflow/SKILL.md\n"), Some(0))
+    );
+    let there: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(there.len(), 2, "{there:?}");
+    assert_eq!(orderflow(&["init", path, "--skill-only"]).exit, Some(2), "nothing is overwritten");
+    assert_eq!(orderflow(&["init", path, "--skill-only", "--starter", "orders"]).exit, Some(2));
+}
+
+#[test]
 fn the_skill_has_front_matter_and_the_whole_card() {
     let folder = TempDir::new().unwrap();
     let written = orderflow(&["init", folder.path().to_str().unwrap(), "--skill"]);

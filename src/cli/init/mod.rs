@@ -27,6 +27,8 @@ Examples:
   orderflow init shop --starter orders && orderflow run shop/workflow.md
   orderflow init --list    what the starters show
   orderflow init --skill   and a page that teaches orderflow to coding agents
+  orderflow init --skill-only
+                           only this page, beside workflows that are there
 
 Each starter has agents that run at once and cases for orderflow test. Existing files are never overwritten.", &[]))]
 pub struct Args {
@@ -39,6 +41,9 @@ pub struct Args {
     /// Also write .claude/skills/orderflow/SKILL.md
     #[arg(long)]
     skill: bool,
+    /// Write only .claude/skills/orderflow/SKILL.md
+    #[arg(long, conflicts_with_all = ["skill", "starter"])]
+    skill_only: bool,
     /// List the starters, and write nothing
     #[arg(long, exclusive = true)]
     list: bool,
@@ -55,15 +60,10 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let skill = format!("{}```text\n{}```\n", include_str!("SKILL.md"), guide::card());
-    let skill = args.skill.then_some((SKILL, skill.as_str()));
-    let files: Vec<(PathBuf, &str)> = args
-        .starter
-        .files()
-        .iter()
-        .copied()
-        .chain(skill)
-        .map(|(name, text)| (args.folder.join(name), text))
-        .collect();
+    let skill = (args.skill || args.skill_only).then_some((SKILL, skill.as_str()));
+    let workflow = if args.skill_only { &[] } else { args.starter.files() };
+    let files: Vec<(PathBuf, &str)> =
+        workflow.iter().copied().chain(skill).map(|(name, text)| (args.folder.join(name), text)).collect();
     let there: Vec<String> = files
         .iter()
         .filter(|(path, _)| disk::is_there(path))
@@ -79,8 +79,13 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         let written = disk::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
         written.with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let workflow = visible(&args.folder.join("workflow.md").to_string_lossy());
-    let workflow = workflow.strip_prefix("./").unwrap_or(&workflow);
-    terminal.talk(&format!("wrote {} files; try: orderflow run {workflow}\n", files.len()));
+    let shown = |name: &str| {
+        let path = visible(&args.folder.join(name).to_string_lossy());
+        path.strip_prefix("./").map_or_else(|| path.clone(), str::to_owned)
+    };
+    terminal.talk(&match args.skill_only {
+        true => format!("wrote {}\n", shown(SKILL)),
+        false => format!("wrote {} files; try: orderflow run {}\n", files.len(), shown("workflow.md")),
+    });
     Ok(Exit::Ok)
 }
