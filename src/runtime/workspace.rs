@@ -125,6 +125,14 @@ impl RunsFolder {
         store.make("runs")
     }
 
+    /// Where the folder of runs is.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            RunsFolder::Beside(folder) => folder.join(HIDDEN).join("runs"),
+            RunsFolder::In(folder) => folder.join("runs"),
+        }
+    }
+
     /// The folder of runs, if it exists and belongs to this user.
     pub fn find(&self) -> Option<Folder> {
         let store = match self {

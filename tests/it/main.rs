@@ -43,6 +43,7 @@ mod fixes;
 mod fmt;
 mod forged;
 mod formats;
+mod further_below;
 mod gate;
 mod graph;
 mod group_target;

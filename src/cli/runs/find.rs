@@ -9,6 +9,7 @@ use crate::runtime::RunsFolder;
 use anyhow::Context;
 use jiff::Timestamp;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,10 @@ fn find(said: &str, own_first: bool) -> anyhow::Result<PathBuf> {
     }
     let mut found: Vec<PathBuf> =
         all.iter().filter(|folder| name(folder).starts_with(said)).cloned().collect();
+    // A whole name may be the beginning of another one.
+    if found.iter().filter(|folder| name(folder) == said).count() == 1 {
+        found.retain(|folder| name(folder) == said);
+    }
     if own_first && found.len() > 1 {
         let own = own(&found)?;
         found = if own.is_empty() { found } else { own };
@@ -200,8 +205,8 @@ fn here(folder: &Path) -> anyhow::Result<Option<String>> {
     Ok(found.and_then(|at| short_names(&all).into_iter().nth(at)))
 }
 
-/// The folders of all runs that are stored here: in the current folder, in those directly below it, in those above it
-/// up to the repository's root, and in that of `--state`; by name.
+/// The folders of all runs that are stored here: in the current folder, in those directly below it, in those further below
+/// that have own runs, in those above it up to the repository's root, and in that of `--state`; by name.
 ///
 /// # Errors
 /// When the current folder cannot be determined.
@@ -209,6 +214,7 @@ pub fn all() -> anyhow::Result<Vec<PathBuf>> {
     let here = std::env::current_dir().context("cannot read the current folder")?;
     let below = disk::entries(&here, usize::MAX).unwrap_or_default();
     let below = below.into_iter().filter(|(_, kind)| *kind == Kind::Folder).map(|(name, _)| here.join(name));
+    let below: BTreeSet<PathBuf> = below.chain(further_below(&here)).collect();
     if let Some(named) = STORE.get() {
         readable(named)?;
     }
@@ -229,6 +235,18 @@ pub fn all() -> anyhow::Result<Vec<PathBuf>> {
     all.sort_by(|one, other| (one.file_name(), one).cmp(&(other.file_name(), other)));
     all.dedup();
     Ok(all)
+}
+
+/// The folders further below with own runs, by the user's own records: others would have to be searched for.
+fn further_below(here: &Path) -> Vec<PathBuf> {
+    let Ok(real) = disk::real(here) else { return Vec::new() };
+    let below = |home: PathBuf| {
+        let base = home.ancestors().nth(3)?;
+        let usual = RunsFolder::Beside(base.to_owned()).path() == home.parent()?;
+        let path = base.strip_prefix(&real).ok()?;
+        (usual && path.components().count() > 1).then(|| here.join(path))
+    };
+    trust::runs::known().into_keys().filter_map(below).collect()
 }
 
 /// Refuses a folder that the user has named and that is not his, or not a folder. It need not exist.
