@@ -1,6 +1,7 @@
 //! The children of this process: processes that it has started, and orphans of those, which become its children too if
 //! the system supports that. Knows nothing of calls.
 
+use super::child::Child;
 use super::program::aside;
 use super::spawned::is_of_here;
 use super::system::{self, Id, Seen};
@@ -8,7 +9,6 @@ use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::process::Child;
 
 /// Held while a process is started and registered, and while orphans are listed: an unregistered child looks like an
 /// orphan.
@@ -84,8 +84,7 @@ impl Drop for Registration {
 pub fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Pid, Registration)> {
     let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
     let child = spawn()?;
-    let pid = child.id().and_then(|id| system::pid(i32::try_from(id).ok()?));
-    let pid = pid.ok_or_else(|| io::Error::other("it ended before it was seen"))?;
+    let pid = child.id().ok_or_else(|| io::Error::other("it ended before it was seen"))?;
     let mut own = own();
     let number = own.next;
     own.next += 1;

@@ -14,7 +14,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Child;
+use super::child::Child;
 use tokio::sync::watch;
 
 /// The variable with the port at which the service must listen.

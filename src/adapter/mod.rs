@@ -5,8 +5,10 @@
 //! it. [`contract`] defines its meaning.
 
 mod adopted;
+mod apart;
 pub mod channel;
 pub mod check;
+mod child;
 mod client;
 pub mod coder;
 pub mod container;

@@ -1,6 +1,7 @@
 //! An agent that is a program: started for every attempt, inputs on its standard input, answer on its standard output,
 //! log on its standard error. Never runs through a shell; inputs are never on the command line.
 
+use super::child::Child;
 use super::program::{GRACE, LINGER, LOG, Program, Start, Started, Tail, aside, ended, hear, last_word};
 use super::tree::Tree;
 use super::variables::{self, Variables};
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// Exit codes with a meaning, as in sysexits: EX_DATAERR and EX_TEMPFAIL.
 const BAD_INPUT: i32 = 65;

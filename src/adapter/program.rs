@@ -1,19 +1,18 @@
 //! Starts, stops and reads the programs of agents. Knows nothing of the contents that are exchanged.
 
 use super::spawned::{ProcessIdentity, new_mark};
+use super::child::Child;
 use super::tree::Tree;
 use super::{adopted, contract, system};
 use crate::event::{Cause, Failure, Outcome};
-use process_wrap::tokio::{CommandWrap, CommandWrapper, ProcessSession};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::sync::LazyLock;
+use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// The default time between the request to stop and the kill.
@@ -63,16 +62,14 @@ impl Program {
     pub(super) async fn start(&self, run: &str, prepare: impl FnOnce(&mut Command)) -> io::Result<Started> {
         let (program, arguments) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.folder).kill_on_drop(true);
-        apart(&mut command)?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).current_dir(&self.folder);
         command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         prepare(&mut command);
         let mark = new_mark(run);
         command.env(system::MARK, &*mark);
         let mut waited = Duration::ZERO;
         loop {
-            match aside(|| adopted::start(|| command.spawn())) {
+            match aside(|| adopted::start(|| Child::apart(&mut command))) {
                 Err(error) if error.raw_os_error() == Some(ETXTBSY) && waited < BUSY => {
                     let pause = Duration::from_millis(20);
                     tokio::time::sleep(pause).await;
@@ -106,18 +103,6 @@ impl Program {
         };
         contract::failure(Cause::Start, message, Outcome::NotExecuted, !missing)
     }
-}
-
-/// Gives a program a process group of its own and detaches it from the terminal: reading from it as a background group
-/// would stop the program forever. A session of its own has no terminal, so `/dev/tty` cannot be opened. That needs a
-/// fork, which takes longer the more memory this process has; without a terminal, the program only gets a group.
-fn apart(command: &mut Command) -> io::Result<()> {
-    static TERMINAL: LazyLock<bool> = LazyLock::new(|| std::fs::File::open("/dev/tty").is_ok());
-    if *TERMINAL {
-        return ProcessSession.pre_spawn(command, &CommandWrap::from(Command::new("")));
-    }
-    command.process_group(0);
-    Ok(())
 }
 
 /// Runs blocking work without delaying the tasks of this thread: starting a program is slow on a busy machine, as it

@@ -123,6 +123,7 @@ mod support;
 mod survivors;
 #[cfg(feature = "telemetry")]
 mod telemetry;
+mod terminal;
 mod top;
 mod trace;
 mod trust;

@@ -17,7 +17,7 @@ use rustix::process::Signal;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::process::Child;
+use super::child::Child;
 
 /// The requested step.
 pub const STEP: &str = "OrderflowCheck";
