@@ -34,7 +34,9 @@ mod linux {
     use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
     use nix::sys::signal::{SigSet, Signal};
     use rustix::io::Errno;
-    use rustix::process::{Pid, PidfdFlags, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitpid};
+    use rustix::process::{
+        Pid, PidfdFlags, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitpid,
+    };
     use std::ffi::{CString, OsStr};
     use std::fs::Metadata;
     use std::io;

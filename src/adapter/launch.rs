@@ -1,6 +1,7 @@
 //! The program of a service that orderflow starts itself: it is started when a call needs it, serves all calls, is
 //! started again after it has ended, and ends with the run. Does not know what the service is asked.
 
+use super::child::Child;
 use super::http::Url;
 use super::program::{GRACE, LINGER, LOG, Program, Started, Tail, ended, hear, last_word};
 use super::restarts::Restarts;
@@ -14,7 +15,6 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use super::child::Child;
 use tokio::sync::watch;
 
 /// The variable with the port at which the service must listen.

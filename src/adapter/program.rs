@@ -1,7 +1,7 @@
 //! Starts, stops and reads the programs of agents. Knows nothing of the contents that are exchanged.
 
-use super::spawned::{ProcessIdentity, new_mark};
 use super::child::Child;
+use super::spawned::{ProcessIdentity, new_mark};
 use super::tree::Tree;
 use super::{adopted, contract, system};
 use crate::event::{Cause, Failure, Outcome};

@@ -18,7 +18,8 @@ echo pwd $(pwd -P)
 #[test]
 fn no_program_reaches_the_terminal_wherever_the_run_was_started() {
     for start in [".", "deep"] {
-        let place = Place::new("# T\n## A @named\n→ a::JSON\n## B @found\n→ b::JSON\n## C @bare\n→ c::JSON\n");
+        let place =
+            Place::new("# T\n## A @named\n→ a::JSON\n## B @found\n→ b::JSON\n## C @bare\n→ c::JSON\n");
         std::fs::create_dir_all(place.path("deep/bin")).unwrap();
         place.write("deep/bin/tries", &format!("#!/bin/sh\n({TRIES}) > \"$1\"\necho '\"done\"'\n"));
         place.write("deep/bin/bare", &format!("({TRIES}) > \"$1\"\necho '\"done\"'\n"));

@@ -9,6 +9,7 @@ mod worker;
 pub use process::process;
 pub use worker::worker;
 
+use super::child::Child;
 use super::program::{LOG, Started, Tail, ended, last_word};
 use super::question::Questions;
 use super::tree::Tree;
@@ -17,7 +18,6 @@ use rustix::process::Signal;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use super::child::Child;
 
 /// The requested step.
 pub const STEP: &str = "OrderflowCheck";
