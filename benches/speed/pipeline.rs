@@ -166,6 +166,7 @@ pub fn looped(orders: u64, jobs: usize, traced: bool, durable: Option<Durable>) 
         wakes: None,
         sources: None,
         outbox: None,
+        border: orderflow::runtime::Border::default(),
         columns: orderflow::runtime::ReportedColumns::default(),
         graph: graph.clone(),
         run_id: "run".into(),

@@ -26,6 +26,7 @@ pub mod mcp;
 pub mod model;
 pub mod notify;
 pub mod orphans;
+mod outer;
 pub mod probe;
 pub mod process;
 pub mod program;
@@ -53,6 +54,7 @@ pub use adopted::{adopt, bury, shield};
 pub use conversation::{Conversation, Said};
 pub use live::{LiveWords, Spoken};
 pub use logs::{AttemptLog, LogIntake, LogPlace, LogStream};
+pub use outer::{Hearing, OuterEvents, Topic, UsedEvents};
 pub use program::GRACE;
 pub use rests::Rests;
 pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
@@ -151,6 +153,8 @@ pub struct Call {
     pub log: AttemptLog,
     /// Where to report that what the attempt runs waits for people or events.
     pub rests: Rests,
+    /// The events of the outermost run, for a document that the attempt runs.
+    pub events: OuterEvents,
     /// Removes the secrets of the item from texts that an adapter stores itself.
     pub redactor: ItemRedactor,
 }

@@ -218,7 +218,7 @@ impl CaseReader<'_> {
     /// The type of an event that a step waits for.
     fn event_type(&mut self, value: &Item<'_>) -> Option<String> {
         let kind = self.text("type", value)?;
-        let awaited = self.graph.awaited();
+        let awaited = self.graph.awaited_here();
         if awaited.contains(kind.as_str()) {
             return Some(kind);
         }

@@ -59,7 +59,9 @@ impl<'a> RecordedCase<'a> {
     /// The next event of the run.
     pub fn take(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::Run(RunEvent::Received(arrival)) => self.events.push((event.at, arrival.clone())),
+            EventKind::Run(RunEvent::Received(arrival) | RunEvent::Emitted(arrival)) => {
+                self.events.push((event.at, arrival.clone()))
+            }
             EventKind::Item(item, ItemEvent::Admitted { key, inputs }) if **key == self.key => {
                 (self.item, self.admitted) = (Some(*item), event.at);
                 self.inputs = inputs.clone();
@@ -152,7 +154,7 @@ impl<'a> RecordedCase<'a> {
                 }
             }
         }
-        let awaited = self.graph.awaited();
+        let awaited = self.graph.awaited_here();
         let meant = |event: &&(Millis, Arc<Arrival>)| {
             awaited.contains(event.1.kind.as_str()) && self.subjects.contains(event.1.subject.as_str())
         };

@@ -170,6 +170,8 @@ impl<'a> CaseWorld<'a> {
             }
             Effect::Timer { due, timer } => self.comes(due, Coming::Timer(timer)),
             Effect::Ask(ask) => self.ask(&ask),
+            // A case answers for the documents that steps run.
+            Effect::Deliver(_) => {}
             Effect::Publish { channel, event } => {
                 self.sent.push((channel, event.id.clone()));
                 self.published.push(event);

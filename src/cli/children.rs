@@ -123,6 +123,7 @@ impl Reader<'_> {
             let inner = Reused { name: &name, source, spec, graph: inner };
             problems.extend(graph::agree(&document.spec, graph, id, inner));
             graph.adopt_types(id, inner.graph);
+            graph.adopt_events(id, inner.graph);
         }
         if let Some(graph) = &mut document.graph {
             graph.leave_uncompensated_by_themselves(&plain);

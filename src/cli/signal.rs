@@ -71,6 +71,9 @@ const EXITS: &[Exit] = &[
     Exit::Terminated,
 ];
 
+/// How many runs of documents are looked at for steps that wait for an event.
+const INNER: usize = 1000;
+
 /// The largest file of a payload: its text may have white space.
 const LARGEST: usize = 16 << 20;
 
@@ -200,9 +203,17 @@ fn check(history: &History, arrival: &Arrival) -> anyhow::Result<(Prospect, u64)
         let help = near.or_else(|| (!awaited.is_empty()).then(list));
         return Err(help.into_iter().fold(stop, Stop::help).into());
     }
-    let (log, prospect) = history.event_log(Some(arrival))?;
+    let (log, mut prospect) = history.event_log(Some(arrival))?;
     if prospect.known {
         return Ok((prospect, log.last));
+    }
+    let runs =
+        if history.graph.is_awaited_inside(&arrival.kind) { history.inner_runs(INNER)? } else { Vec::new() };
+    for inner in history.inner_awaits(&runs, Some(arrival))? {
+        match inner.refusal {
+            None => prospect.takers.push((inner.key.to_string(), inner.title)),
+            Some(why) => prospect.refusals.push((inner.title, why)),
+        }
     }
     if history.is_over()? {
         return Err(refused("the run is over, and no step waits for an event".to_owned()).into());

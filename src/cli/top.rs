@@ -4,7 +4,7 @@ mod raw;
 
 use super::exit::Exit;
 use super::help::with_exits;
-use super::run::{approve_text, failures, inner_gates, signal_text};
+use super::run::{InnerWaits, approve_text, failures, signal_text};
 use super::runs::find;
 use super::runs::list::RunLine;
 use super::terminal::Terminal;
@@ -320,7 +320,11 @@ impl Detail {
             let (title, by) = (graph.gated(gate), gate.by.clone());
             detail.gates.push(WaitingGate { title, by, keys: keys.collect() });
         }
-        for gate in inner_gates(&history, name)? {
+        let inner = InnerWaits::of(&history, name)?;
+        for one in inner.awaits.iter().filter(|one| !one.subjects.is_empty()) {
+            detail.lines.push(format!("waits for {}: {}", one.asks(), one.command));
+        }
+        for gate in inner.gates {
             detail.lines.push(format!(
                 "waits at the gate of {}{}: {}",
                 visible(&gate.title),

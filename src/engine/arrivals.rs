@@ -1,7 +1,7 @@
 //! The events that a run has got, from outside and from its own steps, as long as a step may still take them. Does not
 //! know who takes which.
 
-use crate::event::{Arrival, ItemId, TypePattern};
+use crate::event::{Arrival, ItemId, StepId, TypePattern};
 use crate::graph::Graph;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(super) struct Arrivals {
     ids: BTreeSet<Digest>,
     /// How many events there were.
     count: u64,
+    /// Those that steps took on earlier visits of the document, in other runs of it.
+    used: BTreeSet<(StepId, Digest)>,
     /// Those that a step may take, by number.
     held: BTreeMap<u64, Arc<Arrival>>,
     /// The same by type and subject.
@@ -46,6 +48,15 @@ pub(super) struct Arrivals {
 type Outgoing = (Arc<str>, String);
 
 impl Arrivals {
+    /// A step does not take the event with this id.
+    pub fn use_up(&mut self, step: StepId, id: &str) {
+        self.used.insert((step, digest(id)));
+    }
+
+    pub fn is_used(&self, step: StepId, id: &str) -> bool {
+        !self.used.is_empty() && self.used.contains(&(step, digest(id)))
+    }
+
     /// Whether an event with this id came before.
     pub fn knows(&self, id: &str) -> bool {
         self.ids.contains(&digest(id))
@@ -64,7 +75,7 @@ impl Arrivals {
         let number = self.count;
         self.count += 1;
         let over = self.ended.contains(&digest(&arrival.subject));
-        if !is_awaited(graph, &arrival.kind) || over && !outlives(graph, &arrival.kind, &arrival.subject) {
+        if !graph.is_awaited(&arrival.kind) || over && !graph.outlives(&arrival.kind, &arrival.subject) {
             return;
         }
         self.size = self.size.saturating_add(size(arrival));
@@ -114,6 +125,16 @@ impl Arrivals {
         self.held.get(&number)
     }
 
+    /// Those from a number on that steps of documents may take, in their order.
+    pub fn for_documents(&self, graph: &Graph, from: u64) -> impl Iterator<Item = &Arc<Arrival>> {
+        self.held.range(from..).map(|(_, arrival)| arrival).filter(|one| graph.is_awaited_inside(&one.kind))
+    }
+
+    /// Whether a channel takes events of this type.
+    pub fn has_sink(&self, kind: &str) -> bool {
+        self.sinks.iter().flat_map(|(_, types)| types).any(|one| one.matches(kind))
+    }
+
     /// Those of this type and subject from a number on, in their order.
     pub fn of(
         &self,
@@ -146,12 +167,12 @@ impl Arrivals {
                 }
             }
         }
-        if !graph.steps.iter().any(|step| step.awaits.is_some()) {
+        if graph.awaited().is_empty() {
             return;
         }
         self.ended.insert(digest(key));
         for (kind, all) in &mut self.by {
-            if outlives(graph, kind, key) {
+            if graph.outlives(kind, key) {
                 continue;
             }
             for number in all.remove(key).into_iter().flatten() {
@@ -171,17 +192,4 @@ fn digest(text: &str) -> Digest {
 
 fn size(arrival: &Arrival) -> usize {
     arrival.data.to_string().len()
-}
-
-fn is_awaited(graph: &Graph, kind: &str) -> bool {
-    graph.steps.iter().filter_map(|step| step.awaits.as_ref()).any(|awaits| awaits.event == kind)
-}
-
-/// Whether events of this type and subject may be taken after the item with this key has ended: a step finds them by a
-/// value, or runs once for all items.
-fn outlives(graph: &Graph, kind: &str, key: &str) -> bool {
-    graph.steps.iter().any(|step| {
-        let awaits = step.awaits.as_ref().filter(|awaits| awaits.event == kind);
-        awaits.is_some_and(|awaits| awaits.subject.is_some() || step.once && key == RUN_KEY)
-    })
 }

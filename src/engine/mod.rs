@@ -33,6 +33,7 @@ pub use unavailable::{Unavailable, UnavailableAgent, UnavailableAgents};
 
 use crate::event::{
     Answer, Arrival, Decision, GateId, ItemId, Millis, RepeatId, StepPath, StopReason, UnixMillis, Values,
+    WaitsFor,
 };
 use crate::value::budget::Budget;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub enum EngineInput {
     /// An attempt has ended. Late or duplicate answers are ignored.
     Finished { item: ItemId, step: StepPath, attempt: u32, result: Answer },
     /// What an attempt runs waits for people or events and for nothing else, or does no longer.
-    Waits { item: ItemId, step: StepPath, attempt: u32, waits: bool },
+    Waits { item: ItemId, step: StepPath, attempt: u32, waits: Option<WaitsFor> },
     /// A timer is due. Timers are never cancelled; those that have become irrelevant are ignored.
     Due(Timer),
     /// All items have been admitted.
@@ -58,6 +59,9 @@ pub enum EngineInput {
     Decide { gate: GateId, item: Option<ItemId>, decision: Decision },
     /// An event came from outside; only allowed while [`Run::has_room`]. One whose id is known is ignored.
     Receive(Arc<Arrival>),
+    /// A step of a document that a step runs has published an event. One whose id is known is ignored, and one that
+    /// neither a step nor a channel takes.
+    Emit(Arc<Arrival>),
     /// A channel has accepted an event of a step, or has not, for this reason.
     Published { channel: Arc<str>, id: String, failed: Option<String> },
 }
@@ -96,6 +100,9 @@ pub enum Effect {
         channel: Arc<str>,
         event: Arc<Arrival>,
     },
+    /// Hand an event to the documents that steps run: a step in one of them may wait for it. Those that may still be
+    /// taken are handed again when a run resumes.
+    Deliver(Arc<Arrival>),
 }
 
 /// An item that waits at a gate, for the person who decides.

@@ -8,8 +8,8 @@ use crate::event::{
     StopReason,
 };
 use crate::graph::{
-    Await, Each, Gate, GateOf, Graph, Group, Input as Takes, Kind, Output, Repeat, RepeatId, RepeatOf, Role,
-    StepId, Taken, ValueId, ValueInfo,
+    Await, Each, Gate, GateOf, Graph, Group, InnerAwait, InnerSubject, Input as Takes, Kind, Output, Repeat,
+    RepeatId, RepeatOf, Role, StepId, Taken, ValueId, ValueInfo,
 };
 use crate::spec::{Mark, OnItemError, Tolerance};
 use crate::value::Value;

@@ -27,7 +27,16 @@ fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Value>, D::E
     restore::value(deserializer).map(Arc::new)
 }
 
+/// The earliest time that is a date and not a time of a run.
+const YEAR_2000: UnixMillis = 946_684_800_000;
+
 impl Arrival {
+    /// Whether it is known when it came: the time of an event is not stored that a step has published, and a run that
+    /// resumes publishes again.
+    pub fn has_time(&self) -> bool {
+        self.at >= YEAR_2000
+    }
+
     /// The longest id, type, subject or source in bytes.
     pub const LONGEST: usize = 1024;
 
@@ -65,6 +74,9 @@ impl TypePattern {
         }
     }
 }
+
+/// The subject of events for the steps for all items.
+pub const RUN_SUBJECT: &str = "run";
 
 /// The code of a step whose event did not come in time.
 pub const EVENT_TIMEOUT: &str = "event_timeout";

@@ -10,7 +10,7 @@ mod message;
 mod settlement;
 
 pub use answer::{Answer, BUDGET, Cause, Failure, Outcome, Reply, TokenUsage, UNAVAILABLE};
-pub use arrival::{Arrival, EVENT_COLUMNS, EVENT_TIMEOUT, TypePattern};
+pub use arrival::{Arrival, EVENT_COLUMNS, EVENT_TIMEOUT, RUN_SUBJECT, TypePattern};
 pub use execution::{Execution, Recorded, STANDARD, Spelled, Status, TAIL};
 pub use message::{Relayed, Role};
 pub use settlement::{ItemError, ItemState, NotRun, Settlement};
@@ -102,6 +102,8 @@ pub enum RunEvent {
     Decided { gate: GateId, decision: Decision },
     /// An event came from outside.
     Received(Arc<Arrival>),
+    /// A step of a document that a step runs has published an event.
+    Emitted(Arc<Arrival>),
     /// A channel has accepted an event of a step.
     Published { channel: Arc<str>, id: String },
     /// A channel has not accepted one after several attempts; it is sent again when the run resumes.
@@ -216,10 +218,20 @@ pub enum AttemptEvent {
     RetryScheduled { due: Millis },
     /// The backoff before it has passed.
     RetryDue,
-    /// The document that it runs waits for people or events, and for nothing else.
+    /// The document that it runs waits for people, perhaps also for events, and for nothing else.
     Waits,
+    /// It waits for events, and for nothing else.
+    Awaits,
     /// It waits no longer.
     Continues,
+}
+
+/// Who moves on a run that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WaitsFor {
+    /// People, perhaps also events.
+    People,
+    Events,
 }
 
 impl Event {
@@ -234,6 +246,7 @@ impl Event {
                 | RunEvent::Stopped(_)
                 | RunEvent::Decided { .. }
                 | RunEvent::Received(_)
+                | RunEvent::Emitted(_)
                 | RunEvent::Published { .. }
                 | RunEvent::NotPublished { .. },
             ) => None,

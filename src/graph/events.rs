@@ -45,9 +45,14 @@ impl Await {
 }
 
 impl Graph {
-    /// Whether any step publishes events.
+    /// Whether any step publishes events, also in a document that a step runs.
     pub fn publishes(&self) -> bool {
-        self.steps.iter().any(|step| !step.emits.is_empty())
+        self.emitted().next().is_some()
+    }
+
+    /// The types of events that steps publish, also in documents that steps run.
+    pub fn emitted(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().flat_map(|step| step.emits.iter().chain(&step.inside.emits)).map(String::as_str)
     }
 
     /// Whether the success of a step publishes events.
@@ -55,9 +60,16 @@ impl Graph {
         self.steps.get(step.index()).is_some_and(|step| !step.emits.is_empty())
     }
 
-    /// The types of events that steps wait for, each once.
-    pub fn awaited(&self) -> BTreeSet<&str> {
+    /// The types of events that steps of this document wait for, each once.
+    pub fn awaited_here(&self) -> BTreeSet<&str> {
         self.steps.iter().filter_map(|step| step.awaits.as_ref()).map(|awaits| &*awaits.event).collect()
+    }
+
+    /// The types of events that steps wait for, also in documents that steps run, each once.
+    pub fn awaited(&self) -> BTreeSet<&str> {
+        let own = self.awaited_here().into_iter();
+        let inside = self.steps.iter().flat_map(|step| &step.inside.awaits).map(|awaits| &*awaits.event);
+        own.chain(inside).collect()
     }
 }
 

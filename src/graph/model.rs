@@ -1,6 +1,6 @@
 //! The resolved workflow. Steps and values are known by their index; names are for people.
 
-use super::{Await, Gate, GateId, Instructions, Repeat, RepeatId};
+use super::{Await, Gate, GateId, InnerEvents, Instructions, Repeat, RepeatId};
 use crate::condition::Condition;
 use crate::spec::{Expectation, Mark, OnItemError, Program, Retry, Tolerance};
 use crate::value::Type;
@@ -190,6 +190,8 @@ pub struct Step {
     pub awaits: Option<Await>,
     /// The types of the events that its success publishes, each once.
     pub emits: Vec<String>,
+    /// The events of the document that it runs.
+    pub inside: InnerEvents,
     /// The loops that it is in, the outermost first.
     pub repeats: Vec<RepeatId>,
 }

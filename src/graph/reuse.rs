@@ -115,7 +115,6 @@ pub fn agree(spec: &Spec, graph: &Graph, id: StepId, child: Reused<'_>) -> Vec<D
     };
     let Some(document) = &written.annotations.document else { return Vec::new() };
     let mut pair = Agreement { spec, graph, id, step, document, child, problems: Vec::new() };
-    pair.unfit();
     pair.inputs();
     pair.outputs();
     pair.problems
@@ -134,20 +133,6 @@ struct Agreement<'a> {
 impl Agreement<'_> {
     fn path(&self) -> &str {
         &self.document.value
-    }
-
-    /// Only the outer run hears channels.
-    fn unfit(&mut self) {
-        let child = self.child.graph;
-        let first = |is: &dyn Fn(&Step) -> bool, what: &str| {
-            let step = child.steps.iter().find(|step| is(step))?;
-            Some(format!("`{}` {what}", step.title))
-        };
-        let why = first(&|step| step.awaits.is_some(), "waits for an event")
-            .or_else(|| first(&|step| !step.emits.is_empty(), "publishes an event"));
-        if let Some(why) = why {
-            self.problems.push(catalogue::document_unfit(self.document.span, self.path(), &why));
-        }
     }
 
     fn inputs(&mut self) {

@@ -3,14 +3,21 @@
 
 use super::earlier::{EarlierRun, Watch, began_by, run_id};
 use super::taken::LockedRun;
+use super::used;
 use super::{New, People, Prepared, RunEnd, RunOptions, Runner, SpanDestination, Tracing};
+use crate::adapter::channel::Sink;
 use crate::adapter::{Adapter, Call, Context, Declared, Ending, Stop, contract};
 use crate::disk::Folder;
 use crate::engine::{Policy, Run};
-use crate::event::{Answer, BUDGET, Cause, Failure, ItemId, ItemState, Outcome, Reply, Settlement, ValueId};
+use crate::event::{
+    Answer, BUDGET, Cause, Failure, ItemId, ItemState, Outcome, Reply, Settlement, TypePattern, ValueId,
+    WaitsFor,
+};
 use crate::graph::Graph;
 use crate::journal::{self, DocumentText};
-use crate::runtime::{self, Bindings, Finder, Inbox, NewItem, Requests, Workspace};
+use crate::runtime::{
+    self, Bindings, Border, BoundSink, Finder, Inbox, NewItem, Outbox, Requests, Workspace, event_source,
+};
 use crate::spans::TraceContext;
 use crate::value::budget::Spent;
 use crate::value::dollars::Dollars;
@@ -41,10 +48,20 @@ impl ChildDocument {
         graph
     }
 
-    /// Whether its runs may wait for people or events.
-    fn waits(&self) -> bool {
-        let graph = &self.graph;
-        !graph.gates.is_empty() || graph.steps.iter().any(|step| step.awaits.is_some())
+    /// Whether its runs may wait for people.
+    fn has_gates(&self) -> bool {
+        !self.graph.gates.is_empty()
+    }
+
+    /// Whether steps wait for events, also in documents that it runs.
+    fn has_awaits(&self) -> bool {
+        !self.graph.awaited().is_empty()
+    }
+
+    /// The channel to which its steps publish: the outermost run.
+    fn sinks(&self) -> Vec<(Arc<str>, Vec<TypePattern>)> {
+        let publishes = self.graph.steps.iter().any(|step| !step.emits.is_empty());
+        publishes.then(|| (OUTERMOST.into(), vec![TypePattern("*".to_owned())])).into_iter().collect()
     }
 
     /// What a run of it needs, for an attempt of a step with this context.
@@ -57,11 +74,14 @@ impl ChildDocument {
             workspace,
             deadline: None,
             owns_orphans: false,
-            sinks: Vec::new(),
+            sinks: self.sinks(),
             tracing: Tracing { context, spans: self.spans.clone() },
         }
     }
 }
+
+/// The name of the channel to the outermost run in the journals of the runs within it.
+const OUTERMOST: &str = "outer run";
 
 /// Runs a document as a step.
 pub struct ChildAgent {
@@ -77,12 +97,13 @@ impl Adapter for ChildAgent {
         let (document, journaled, revoked) = (self.document.clone(), self.journaled, self.revoked);
         Box::pin(async move {
             let mut pauses = stop.clone();
-            let hears = document.waits();
             let rests = call.rests.clone();
+            let hearing = call.events.hear(call.context.item.clone());
             let mut spent = Spent::default();
             loop {
                 // It runs; an attempt that is repeated may have waited before.
-                rests.say(false);
+                hearing.rest(false);
+                rests.say(None);
                 let by = match began_by(&call) {
                     Ok(by) => by,
                     Err(error) => {
@@ -92,15 +113,24 @@ impl Adapter for ChildAgent {
                 };
                 let name = runtime::attempt_name(&call.context.step, call.context.element, by);
                 let inbox = Inbox::of(&runtime::nested_home(&call.home, (&call.place.0, &name)));
-                let (document, call) = (document.clone(), call.clone());
+                let inbox = document.has_gates().then_some(inbox);
+                let (document, call, heard) = (document.clone(), call.clone(), hearing.clone());
                 let run = move |requests| async move {
-                    run(&document, (journaled, revoked), &call, (by, &name), requests).await
+                    let used = match document.has_awaits().then(|| used::before(&call, by)).transpose() {
+                        Ok(used) => used.unwrap_or_default(),
+                        Err(error) => {
+                            return refused(format!("cannot run {}: {error:#}", document.text.path));
+                        }
+                    };
+                    let border = Border::within(call.events.clone().after(used), Some(heard));
+                    run(&document, (journaled, revoked), &call, (by, &name), (requests, border)).await
                 };
-                match runtime::nested(stop.clone(), hears.then(|| inbox.clone()), run).await {
+                match runtime::nested(stop.clone(), inbox.clone(), run).await {
                     Ok(Some(ChildEnd::Lagged(more))) => spent.add(more),
-                    Ok(Some(ChildEnd::Waits(wakes))) => {
-                        rests.say(true);
-                        runtime::woken(&inbox, wakes, &mut pauses).await;
+                    Ok(Some(ChildEnd::Waits(what, wakes))) => {
+                        hearing.rest(true);
+                        rests.say(Some(what));
+                        runtime::woken(inbox.as_ref(), &hearing, wakes, &mut pauses).await;
                         if pauses.pauses() {
                             return ChildEnd::Paused.answer(&pauses);
                         }
@@ -132,7 +162,7 @@ pub(super) enum ChildEnd {
     /// It was paused.
     Paused,
     /// It was left because only people and events can move it on; it is to continue after this time at the latest.
-    Waits(Option<Duration>),
+    Waits(WaitsFor, Option<Duration>),
     /// What an earlier attempt had left has ended; it has spent this since.
     Lagged(Spent),
     Ended(Box<EndedChild>),
@@ -168,7 +198,7 @@ impl ChildEnd {
     pub(super) fn answer(self, stop: &Stop) -> Answer {
         match self {
             ChildEnd::Refused(failure) => Err(failure),
-            ChildEnd::Other | ChildEnd::Paused | ChildEnd::Waits(_) | ChildEnd::Lagged(_) => {
+            ChildEnd::Other | ChildEnd::Paused | ChildEnd::Waits(..) | ChildEnd::Lagged(_) => {
                 let message = "the run of the document was paused".to_owned();
                 Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, false))
             }
@@ -262,7 +292,7 @@ async fn run(
     (journaled, revoked): (bool, bool),
     call: &Call,
     by: (u32, &str),
-    requests: Requests,
+    (requests, border): (Requests, Border),
 ) -> ChildEnd {
     let opened = open(document, journaled, call, by);
     let opened = match opened {
@@ -280,7 +310,7 @@ async fn run(
         }
     };
     let (before, lags, root) = (opened.before, opened.lags, opened.root.clone());
-    let end = match driven(opened, call, requests).await {
+    let end = match driven(document, opened, call, requests, border).await {
         Ok(end) => end,
         Err(error) => {
             let message = format!("cannot run {}: {error:#}", document.text.path);
@@ -370,6 +400,7 @@ fn open(
                 home: root.clone(),
                 file: document.text.path.clone().into(),
                 uncompensated: graph.without_compensation(),
+                inner_events: graph.inner_events(),
                 ..RunOptions::default()
             },
             items: None,
@@ -381,79 +412,128 @@ fn open(
     Ok(Ok(OpenedRun { graph, root, prepared, run, item, before, lags }))
 }
 
-async fn driven(opened: OpenedRun, call: &Call, requests: Requests) -> anyhow::Result<ChildEnd> {
+async fn driven(
+    document: &ChildDocument,
+    opened: OpenedRun,
+    call: &Call,
+    requests: Requests,
+    border: Border,
+) -> anyhow::Result<ChildEnd> {
     let OpenedRun { graph, root, prepared, run, item, .. } = opened;
-    let attempt = (Some(call), call.context.outermost.clone());
-    let runner = match run {
-        Ok(taken) => return continued(graph, &root, taken, prepared, item, requests, attempt).await,
-        Err((_, Some(new))) => Runner::begin(new, prepared)?,
-        Err((id, None)) => Runner::fleeting(id, prepared),
-    };
-    let watch = Watch::new(graph.clone());
-    to_its_end(graph, &root, runner, watch, item, requests, attempt).await
+    let outermost = call.context.outermost.clone();
+    let within = Within { document, graph, root, call: Some(call), outermost, border };
+    match run {
+        Ok(taken) => within.continued(taken, prepared, item, requests).await,
+        Err((id, new)) => {
+            let runner = match new {
+                Some(new) => Runner::begin(new, prepared)?,
+                None => Runner::fleeting(id, prepared),
+            };
+            let watch = Watch::new(within.graph.clone());
+            within.driven_to_end(runner, watch, item, requests).await
+        }
+    }
 }
 
-/// Continues a run from its journal.
-pub(super) async fn continued(
-    graph: Arc<Graph>,
-    root: &Path,
-    taken: LockedRun,
-    prepared: Prepared,
-    item: Option<NewItem>,
-    requests: Requests,
-    attempt: (Option<&Call>, Arc<str>),
-) -> anyhow::Result<ChildEnd> {
-    let mut watch = Watch::new(graph.clone());
-    RunEnd::clear(root);
-    let runner = Runner::resume(taken, prepared, &mut [&mut watch]).await?.0;
-    to_its_end(graph, root, runner, watch, item, requests, attempt).await
+/// The run of a document and what is around it.
+pub(super) struct Within<'a> {
+    pub document: &'a ChildDocument,
+    /// What it means, with the budget of the attempt.
+    pub graph: Arc<Graph>,
+    /// Its folder.
+    pub root: PathBuf,
+    /// The attempt that gets its values; a compensation gets none.
+    pub call: Option<&'a Call>,
+    /// The run that this process drives.
+    pub outermost: Arc<str>,
+    pub border: Border,
 }
 
-/// Runs a run to its end; `call` is the attempt that gets its values, and `outermost` the run that this process drives.
-async fn to_its_end(
-    graph: Arc<Graph>,
-    root: &Path,
-    runner: Runner,
-    mut watch: Watch,
-    item: Option<NewItem>,
-    requests: Requests,
-    (call, outermost): (Option<&Call>, Arc<str>),
-) -> anyhow::Result<ChildEnd> {
-    let mut items = item.into_iter().map(Ok);
-    // The agents of its steps ask whom those of this run ask.
-    let questions = call.and_then(|call| call.questions.sender());
-    let journaled = journal::is_there(root);
-    let within = call.map(|call| call.rests.clone());
-    let outermost = Some(outermost);
-    let forward_key = call.and_then(|call| call.context.forward_key.as_deref()).map(Arc::from);
-    let people = People { questions, waits: !journaled, within, outermost, forward_key, ..People::default() };
-    let outcome = runner.drive(&mut items, vec![&mut watch], requests, people).await;
-    let (ending, waits, wakes) = (outcome.ending(), outcome.waits(), outcome.wakes);
-    if let Some(trouble) = outcome.trouble {
-        return Err(trouble);
+impl Within<'_> {
+    /// Continues the run from its journal.
+    pub async fn continued(
+        self,
+        taken: LockedRun,
+        prepared: Prepared,
+        item: Option<NewItem>,
+        requests: Requests,
+    ) -> anyhow::Result<ChildEnd> {
+        let mut watch = Watch::new(self.graph.clone());
+        RunEnd::clear(&self.root);
+        let runner = Runner::resume(taken, prepared, &mut [&mut watch]).await?.0;
+        self.driven_to_end(runner, watch, item, requests).await
     }
-    let Some(ending) = ending else {
-        return Ok(if waits { ChildEnd::Waits(wakes) } else { ChildEnd::Paused });
-    };
-    if journaled {
-        ending.store(root);
+
+    /// How people and events take part in it.
+    fn people(&mut self, journaled: bool) -> People {
+        let call = self.call;
+        let border = std::mem::take(&mut self.border);
+        let sinks = self.document.sinks().into_iter();
+        let sink = || Sink::Outer(border.events.clone());
+        let sinks: Vec<_> = sinks.map(|(name, types)| BoundSink { name, types, sink: sink() }).collect();
+        let source = event_source(&self.document.text.path);
+        People {
+            // The agents of its steps ask whom those of the outer run ask.
+            questions: call.and_then(|call| call.questions.sender()),
+            waits: !journaled,
+            within: call.map(|call| call.rests.clone()),
+            outermost: Some(self.outermost.clone()),
+            forward_key: call.and_then(|call| call.context.forward_key.as_deref()).map(Arc::from),
+            outbox: (!sinks.is_empty()).then(|| Outbox::open(sinks, &source)),
+            border: Some(border),
+            ..People::default()
+        }
     }
-    let Watch { end, once, spent, attempts, lasts, .. } = watch;
-    let end = end.unwrap_or_else(|| Settlement::new(ItemState::Cancelled, None));
-    // Without its steps for all items it has not succeeded, and what its item did stays for the compensation.
-    let stays = end.state == ItemState::Succeeded;
-    let (end, stays) = match once.filter(|once| once.state.is_failure()) {
-        Some(once) if stays => (once, true),
-        _ => (end, false),
-    };
-    let made = match call {
-        Some(call) if end.state == ItemState::Succeeded => outputs(&graph, &outcome.run, call, root),
-        _ => Ok(Object::new()),
-    };
-    let declared = call.map(|call| call.outputs.clone()).unwrap_or_default();
-    let (journaled, revoked) = (true, true);
-    let ended = EndedChild { graph, end, stays, made, declared, spent, attempts, lasts, journaled, revoked };
-    Ok(ChildEnd::Ended(Box::new(ended)))
+
+    /// Runs the run to its end.
+    async fn driven_to_end(
+        mut self,
+        runner: Runner,
+        mut watch: Watch,
+        item: Option<NewItem>,
+        requests: Requests,
+    ) -> anyhow::Result<ChildEnd> {
+        let mut items = item.into_iter().map(Ok);
+        let journaled = journal::is_there(&self.root);
+        let mut runner = runner;
+        for (phase, ids) in self.border.events.used() {
+            self.graph.by_phase(phase).into_iter().for_each(|step| runner.run.use_up(step, ids));
+        }
+        let people = self.people(journaled);
+        let outcome = runner.drive(&mut items, vec![&mut watch], requests, people).await;
+        let (ending, waits, wakes) = (outcome.ending(), outcome.waits(), outcome.wakes);
+        if let Some(trouble) = outcome.trouble {
+            return Err(trouble);
+        }
+        let Some(ending) = ending else {
+            let what = outcome.run.waits_for();
+            return Ok(if waits { ChildEnd::Waits(what, wakes) } else { ChildEnd::Paused });
+        };
+        if journaled {
+            ending.store(&self.root);
+        }
+        Ok(ChildEnd::Ended(Box::new(self.ended(watch, &outcome.run))))
+    }
+
+    /// What has come of the run.
+    fn ended(&self, watch: Watch, run: &Run) -> EndedChild {
+        let Watch { end, once, spent, attempts, lasts, .. } = watch;
+        let end = end.unwrap_or_else(|| Settlement::new(ItemState::Cancelled, None));
+        // Without its steps for all items it has not succeeded, and what its item did stays for the compensation.
+        let stays = end.state == ItemState::Succeeded;
+        let (end, stays) = match once.filter(|once| once.state.is_failure()) {
+            Some(once) if stays => (once, true),
+            _ => (end, false),
+        };
+        let made = match self.call {
+            Some(call) if end.state == ItemState::Succeeded => outputs(&self.graph, run, call, &self.root),
+            _ => Ok(Object::new()),
+        };
+        let declared = self.call.map(|call| call.outputs.clone()).unwrap_or_default();
+        let (journaled, revoked) = (true, true);
+        let graph = self.graph.clone();
+        EndedChild { graph, end, stays, made, declared, spent, attempts, lasts, journaled, revoked }
+    }
 }
 
 /// The item of the run: the inputs of the step.

@@ -2,8 +2,8 @@
 
 use crate::adapter::redact;
 use crate::event::{
-    AttemptEvent, Decision, EVENT_COLUMNS, Event, EventKind, Execution, Failure, GATE_COLUMNS, ItemEvent,
-    ROUND_COLUMN, RunEvent, STANDARD, StepEvent, TAIL, ValueId, Values,
+    Arrival, AttemptEvent, Decision, EVENT_COLUMNS, Event, EventKind, Execution, Failure, GATE_COLUMNS,
+    ItemEvent, ROUND_COLUMN, RunEvent, STANDARD, StepEvent, TAIL, ValueId, Values,
 };
 use crate::graph::Graph;
 use crate::items::LONGEST_KEY;
@@ -68,6 +68,11 @@ impl Declared {
             },
             EventKind::Run(RunEvent::Decided { decision, .. }) => too_large(decision_texts(decision)),
             EventKind::Run(RunEvent::Received(arrival)) => arrival.fault(),
+            // Its data is what a step made: it has no limit of its own.
+            EventKind::Run(RunEvent::Emitted(arrival)) => {
+                let Arrival { id, kind, subject, source, .. } = &**arrival;
+                too_large([Some(id), Some(kind), Some(subject), source.as_ref()])
+            }
             EventKind::Run(RunEvent::NotPublished { id, why, .. }) => {
                 too_large([Some(id), Some(why), None, None])
             }

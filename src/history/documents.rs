@@ -76,6 +76,7 @@ impl Documents {
         let graph = graph::build(&source, &spec).0.ok_or_else(|| another(&self.header))?;
         let mut graph = graph;
         graph.leave_uncompensated(&options.uncompensated);
+        graph.restore_events(&options.inner_events);
         let graph = options.part(graph).map_err(|_| another(&self.header))?.graph;
         let phases = one.definition.iter().map(|step| &step.phase);
         if !phases.eq(graph.steps.iter().map(|step| &step.phase)) {

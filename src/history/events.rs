@@ -1,6 +1,8 @@
 //! The events of a stored run: who waits for one, which came, and which of them nothing has taken.
 
-use super::History;
+use super::inside::InnerRun;
+use super::{History, used};
+use crate::adapter::UsedEvents;
 use crate::engine::Run;
 use crate::event::{
     Arrival, Event, EventKind, ItemEvent, ItemId, Millis, RunEvent, StepEvent, StepId, UnixMillis,
@@ -66,14 +68,21 @@ impl History {
         // An event that is about to be taken is not left over.
         awaiting.iter().filter_map(|one| one.stored).for_each(|number| drop(seen.open.remove(&number)));
         let prospect = sent.map(|sent| self.prospect(&run, &seen, &awaiting, sent)).unwrap_or_default();
-        let untaken = seen.open.iter().map(|(number, [id, kind, subject])| UntakenEvent {
-            id: id.clone(),
-            kind: kind.clone(),
-            subject: subject.clone(),
-            why: self.why_untaken(&run, &seen, &awaiting, *number, (kind, subject)),
-        });
+        let inside = if sent.is_some() { Vec::new() } else { self.forget_taken_inside(&mut seen)? };
+        let mut untaken = Vec::new();
+        for (number, [id, kind, subject]) in &seen.open {
+            let arrival = run.event(*number).filter(|_| untaken.len() < EXPLAINED);
+            let refused = arrival.map(|arrival| self.inner_refusal(&inside, &run, arrival)).transpose()?;
+            let why = match refused.flatten() {
+                Some(InnerRefusal::Takes) => continue,
+                Some(InnerRefusal::Because(why)) => why,
+                None => self.why_untaken(&run, &seen, &awaiting, *number, (kind, subject)),
+            };
+            let (id, kind, subject) = (id.clone(), kind.clone(), subject.clone());
+            untaken.push(UntakenEvent { id, kind, subject, why });
+        }
         let log = EventLog {
-            untaken: untaken.collect(),
+            untaken,
             received: seen.received,
             unpublished: run
                 .not_published()
@@ -102,6 +111,44 @@ impl History {
             takers,
             refusals,
         }
+    }
+
+    /// Leaves out the events that steps of documents have taken, and returns the runs of documents in flight. If there
+    /// are too many runs of documents to know, those that documents wait for are left out.
+    fn forget_taken_inside(&self, seen: &mut Seen) -> anyhow::Result<Vec<InnerRun>> {
+        let mut open = seen.open.values();
+        if !open.any(|[_, kind, _]| self.graph.is_awaited_inside(kind)) {
+            return Ok(Vec::new());
+        }
+        let (mut most, mut all) = (INNER, UsedEvents::new());
+        let complete = used::taken(self, &mut most, &mut all)?;
+        let taken = used::ids(&all);
+        seen.open.retain(|_, [id, kind, _]| {
+            !self.graph.is_awaited_inside(kind) || complete && !taken.contains(id.as_str())
+        });
+        self.inner_runs(INNER)
+    }
+
+    /// Why the steps of documents that wait for such an event do not take this one, or that one will.
+    fn inner_refusal(
+        &self,
+        inside: &[InnerRun],
+        run: &Run,
+        arrival: &Arrival,
+    ) -> anyhow::Result<Option<InnerRefusal>> {
+        if !self.graph.is_awaited_inside(&arrival.kind) {
+            return Ok(None);
+        }
+        let mut why = None;
+        for inner in inside {
+            for one in inner.awaiting(run, Some(arrival))? {
+                match one.refusal {
+                    None => return Ok(Some(InnerRefusal::Takes)),
+                    Some(refusal) => why = Some(format!("{}: {refusal}", one.title)),
+                }
+            }
+        }
+        Ok(why.map(InnerRefusal::Because))
     }
 
     fn is_for(&self, one: &AwaitingStep, kind: &str, subject: &str) -> bool {
@@ -136,6 +183,7 @@ impl History {
                 .iter()
                 .filter(|step| step.awaits.as_ref().is_some_and(|awaits| awaits.event == kind))
         };
+        let inside = self.graph.is_awaited_inside(kind);
         let by_key = |step: &crate::graph::Step| {
             let by_value = step.awaits.as_ref().is_some_and(|awaits| awaits.subject.is_some());
             !by_value && if step.once { subject == RUN_KEY } else { seen.keys.contains(subject) }
@@ -146,13 +194,26 @@ impl History {
             () if seen.taken.contains(&one) => "its step has taken another event",
             () if seen.expired.contains(&one) => "its step no longer waits: no event had come in time",
             () if waits.is_none() && arrival.is_none() => "its item has ended",
-            () if steps().any(by_key) => "no step has come to it",
+            () if steps().any(by_key) || inside => "no step has come to it",
             () if by_value => "no step waits for this subject",
             () => "no item has this key",
         };
         why.to_owned()
     }
 }
+
+/// What steps of documents make of an event for which they wait.
+enum InnerRefusal {
+    /// One of them takes it.
+    Takes,
+    /// None takes it, and why.
+    Because(String),
+}
+
+/// How many runs of documents are read for what their steps have taken, and how many events are looked for in those in
+/// flight.
+const INNER: usize = 1000;
+const EXPLAINED: usize = 10;
 
 /// What comes of an event that is to be sent.
 #[derive(Clone, Debug, Default)]

@@ -2,8 +2,10 @@
 
 use super::History;
 use super::gates::Waiting;
-use crate::engine::{Ahead, RetryRequest};
-use crate::event::{EventKind, GateId, ItemEvent, ItemId, RunEvent};
+use super::used::Begun;
+use crate::adapter::UsedEvents;
+use crate::engine::{Ahead, RetryRequest, Run};
+use crate::event::{Arrival, EventKind, GateId, ItemEvent, ItemId, RunEvent, UnixMillis};
 use crate::journal;
 use crate::runtime;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,9 +20,31 @@ pub struct InnerRun {
     pub home: PathBuf,
     /// The phases of the steps that lead to it, joined by `/`.
     pub path: String,
-    /// The key of the item of the outermost run.
+    /// The item of the outermost run, and its key.
+    pub item: ItemId,
     pub key: Arc<str>,
     pub history: History,
+    /// The events that its steps took on earlier visits.
+    used: UsedEvents,
+}
+
+/// A step of a document that waits for an event.
+#[derive(Clone, Debug)]
+pub struct InnerAwaiting {
+    /// The phases of the steps that lead to it, and its own, such as `Review/Check`.
+    pub title: String,
+    /// The type of the event.
+    pub event: String,
+    /// What the event's subject must be.
+    pub subject: Arc<str>,
+    /// The item of the outermost run, and its key.
+    pub item: ItemId,
+    pub key: Arc<str>,
+    pub since: UnixMillis,
+    /// Whether its event has come meanwhile: it is taken once the run continues.
+    pub stored: bool,
+    /// Why it does not take an event that is to be sent to it; `None` if it takes it.
+    pub refusal: Option<String>,
 }
 
 impl InnerRun {
@@ -29,6 +53,42 @@ impl InnerRun {
         let graph = &self.history.graph;
         let name = graph.gate(gate).map(|gate| graph.gate_name(gate)).unwrap_or_default();
         format!("{}/{name}", self.path)
+    }
+
+    /// The steps of it that wait for an event; `outer` is the outermost run, which holds what has come. With an event
+    /// that is to be sent, only those for which it is meant.
+    pub(super) fn awaiting(&self, outer: &Run, sent: Option<&Arrival>) -> anyhow::Result<Vec<InnerAwaiting>> {
+        let graph = &self.history.graph;
+        if graph.awaited_here().is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut run = self.history.fold(|_, _| {})?;
+        for (phase, ids) in &self.used {
+            graph.by_phase(phase).into_iter().for_each(|step| run.use_up(step, ids));
+        }
+        let mut all = Vec::new();
+        for (item, _, step, subject, since) in run.awaiting() {
+            let Some(awaits) = &graph.step(step).awaits else { continue };
+            let is_for = |sent: &Arrival| sent.kind == awaits.event && *sent.subject == **subject;
+            if sent.is_some_and(|sent| !is_for(sent)) {
+                continue;
+            }
+            let come = outer.events_for(&awaits.event, subject);
+            let mut new = come.filter(|event| !run.knows_event(&event.id));
+            let stored =
+                run.stored_event(item, step).is_some() || new.any(|event| run.takes(item, step, event));
+            all.push(InnerAwaiting {
+                title: format!("{}/{}", self.path, graph.step(step).phase),
+                event: awaits.event.clone(),
+                subject: subject.clone(),
+                item: self.item,
+                key: self.key.clone(),
+                since,
+                stored,
+                refusal: sent.and_then(|sent| run.refusal_of(item, step, sent)),
+            });
+        }
+        Ok(all)
     }
 
     /// Those that wait at its gates.
@@ -95,6 +155,27 @@ impl History {
         Ok(())
     }
 
+    /// The steps in these runs of documents that wait for an event; with one that is to be sent, those for which it is
+    /// meant.
+    ///
+    /// # Errors
+    /// A journal is damaged.
+    pub fn inner_awaits(
+        &self,
+        runs: &[InnerRun],
+        sent: Option<&Arrival>,
+    ) -> anyhow::Result<Vec<InnerAwaiting>> {
+        if !self.graph.has_inner_events() || runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outer = self.fold(|_, _| {})?;
+        let mut all = Vec::new();
+        for run in runs {
+            all.extend(run.awaiting(&outer, sent)?);
+        }
+        Ok(all)
+    }
+
     /// The runs of documents in which items in flight are, and those within them; at most so many.
     ///
     /// # Errors
@@ -107,12 +188,12 @@ impl History {
 
     fn add_inner_runs(
         &self,
-        outer: Option<(&str, &Arc<str>)>,
+        outer: Option<&InnerRun>,
         most: usize,
         all: &mut Vec<InnerRun>,
     ) -> anyhow::Result<()> {
         let graph = &self.graph;
-        let deep = outer.map_or(0, |(path, _)| path.split('/').count());
+        let deep = outer.map_or(0, |outer| outer.path.split('/').count());
         if graph.documents().next().is_none() || deep > DEEPEST {
             return Ok(());
         }
@@ -129,16 +210,25 @@ impl History {
             else {
                 continue;
             };
-            let path = outer.map_or(step.phase.clone(), |(path, _)| format!("{path}/{}", step.phase));
-            let key = outer.map_or(key, |(_, key)| key).clone();
+            let path = outer.map_or(step.phase.clone(), |outer| format!("{}/{}", outer.path, step.phase));
             let history = History::open(&found.home)?;
-            let inner = InnerRun { home: found.home, path, key, history };
-            let at = all.len();
-            all.push(inner);
-            let InnerRun { path, key, .. } = &all[at];
-            let (path, key) = (path.clone(), key.clone());
+            let used = match step.inside.awaits.is_empty() {
+                true => UsedEvents::new(),
+                false => {
+                    let call = run.call(item, at);
+                    let key = call.map(|call| runtime::keys_of(&self.header().run, graph, &call).0);
+                    let key = key.unwrap_or_default();
+                    let (home, phase, element) = (self.home(), step.phase.as_str(), at.element);
+                    let attempt = found.attempt;
+                    let begun = Begun { home, folder: &folder, phase, element, attempt, key: &key };
+                    begun.used(outer.map_or(&UsedEvents::new(), |outer| &outer.used))?
+                }
+            };
+            let (item, key) = outer.map_or((item, key), |outer| (outer.item, &outer.key));
+            let inner = InnerRun { home: found.home, path, item, key: key.clone(), history, used };
             let mut within = Vec::new();
-            all[at].history.add_inner_runs(Some((&path, &key)), most - all.len(), &mut within)?;
+            inner.history.add_inner_runs(Some(&inner), most - all.len() - 1, &mut within)?;
+            all.push(inner);
             all.extend(within);
         }
         Ok(())

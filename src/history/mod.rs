@@ -30,6 +30,7 @@ mod sequence;
 mod source;
 mod taken;
 mod traced;
+mod used;
 
 pub use children::{ChildAgent, ChildDocument};
 pub use documents::definition;
@@ -39,7 +40,7 @@ pub use events::{AwaitingStep, EventLog, Prospect, UntakenEvent};
 pub use failures::{Failed, Failures};
 pub use follow::{FollowedEvent, Follower};
 pub use gates::{GateLog, Ruling, Waiting, is_late};
-pub use inside::InnerRun;
+pub use inside::{InnerAwaiting, InnerRun};
 pub use lock::{lock, try_lock};
 pub use nested::{NestedRows, NestedTrace};
 pub use options::{RunOptions, StoredDocument};
@@ -87,6 +88,9 @@ pub struct History {
     numbers: Vec<Renumbering>,
     summary: OnceCell<Summary>,
 }
+
+/// How many runs of documents are looked at for events that have come for them.
+const MOVED_ON: usize = 1000;
 
 /// The results of one pass over all events.
 #[derive(Default)]
@@ -294,8 +298,13 @@ impl History {
         let gates = run.waiting().filter(|(item, _, gate, _)| run.stored_decision(*item, *gate).is_some());
         let gates: BTreeSet<ItemId> = gates.map(|(item, ..)| item).collect();
         let events = run.awaiting().filter(|(item, _, step, ..)| run.stored_event(*item, *step).is_some());
-        let events: BTreeSet<ItemId> =
-            events.map(|(item, ..)| item).filter(|item| !gates.contains(item)).collect();
+        let mut events: BTreeSet<ItemId> = events.map(|(item, ..)| item).collect();
+        if self.graph.awaited() != self.graph.awaited_here() {
+            let runs = self.inner_runs(MOVED_ON)?;
+            let awaits = self.inner_awaits(&runs, None)?;
+            events.extend(awaits.iter().filter(|one| one.stored).map(|one| one.item));
+        }
+        events.retain(|item| !gates.contains(item));
         Ok((gates.len() as u64, events.len() as u64))
     }
 

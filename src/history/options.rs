@@ -4,7 +4,7 @@
 use super::error::{Error, ErrorKind};
 use crate::disk;
 use crate::event::ValueId;
-use crate::graph::{Graph, NotAlone, Part};
+use crate::graph::{Graph, InnerEvents, NotAlone, Part};
 use crate::items::{Duplicates, Given};
 use crate::journal::Header;
 use crate::spec::{OnItemError, Tolerance};
@@ -55,6 +55,9 @@ pub struct RunOptions {
     /// The phases of steps whose documents have nothing to compensate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uncompensated: Vec<String>,
+    /// The events of the documents that its steps run, by their paths as the document writes them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inner_events: Vec<(String, InnerEvents)>,
     /// The trace of the caller, as W3C trace context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

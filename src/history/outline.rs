@@ -98,10 +98,12 @@ pub struct Basis {
 /// What an item waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Waits {
-    /// Something in the document that this execution runs.
+    /// A person, in the document that this execution runs.
     Inside(StepPath),
     /// A person, at this gate.
     Gate(GateId),
+    /// An event, in the document that this execution runs.
+    EventInside(StepPath),
     /// An event, before this step.
     Event(StepId),
 }
@@ -154,7 +156,10 @@ impl Outline {
                 RunEvent::NotPublished { channel, id, .. } => {
                     self.unpublished.insert((channel.clone(), id.to_string()));
                 }
-                RunEvent::ItemsExhausted | RunEvent::Decided { .. } | RunEvent::Received(_) => {}
+                RunEvent::ItemsExhausted
+                | RunEvent::Decided { .. }
+                | RunEvent::Received(_)
+                | RunEvent::Emitted(_) => {}
             },
             EventKind::Item(item, change) => {
                 self.wait(*item, change);
@@ -163,8 +168,10 @@ impl Outline {
             EventKind::Step(item, change) => self.wait_for_event(*item, change),
             EventKind::Attempt(item, path, _, change) => match change {
                 AttemptEvent::Waits => drop(self.waiting.insert((*item, Waits::Inside(*path)))),
+                AttemptEvent::Awaits => drop(self.waiting.insert((*item, Waits::EventInside(*path)))),
                 AttemptEvent::Continues | AttemptEvent::Finished(_) => {
                     self.waiting.remove(&(*item, Waits::Inside(*path)));
+                    self.waiting.remove(&(*item, Waits::EventInside(*path)));
                 }
                 AttemptEvent::Started
                 | AttemptEvent::Repeated

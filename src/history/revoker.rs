@@ -1,6 +1,6 @@
 //! The compensation of a step that ran a document: the compensations of the document, for each run of it.
 
-use super::children::{ChildDocument, ChildEnd, broken, continued, figures, refused};
+use super::children::{ChildDocument, ChildEnd, Within, broken, figures, refused};
 use super::earlier::run_id;
 use super::taken::{LockedRun, request_cancel};
 use crate::adapter::{Adapter, Call, Context, Ending, Stop, contract};
@@ -8,7 +8,7 @@ use crate::disk::Folder;
 use crate::engine::RetryRequest;
 use crate::event::{Cause, Failure, ItemId, Outcome, Reply};
 use crate::journal::{self, Unreadable};
-use crate::runtime::{self, NestedRun, Requests, Workspace};
+use crate::runtime::{self, Border, NestedRun, Requests, Workspace};
 use crate::value::budget::Spent;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,9 +33,11 @@ impl Adapter for ChildRevoker {
                 let key = call.context.forward_key.as_deref().unwrap_or_default();
                 let id = run_id(key, &attempt);
                 let (document, pauses) = (self.document.clone(), stop.clone());
-                let context = call.context.clone();
-                let run =
-                    move |requests| async move { revoked(&document, &id, &root, &context, requests).await };
+                let (context, events) = (call.context.clone(), call.events.clone());
+                let run = move |requests| async move {
+                    let around = (requests, Border::within(events, None));
+                    revoked(&document, &id, &root, &context, around).await
+                };
                 let ended = match runtime::nested(stop.clone(), None, run).await {
                     Ok(Some(ended)) => ended,
                     Ok(None) => {
@@ -75,9 +77,9 @@ async fn revoked(
     id: &str,
     root: &Path,
     context: &Context,
-    requests: Requests,
+    around: (Requests, Border),
 ) -> ChildEnd {
-    match revoking(document, id, root, context, requests).await {
+    match revoking(document, id, root, context, around).await {
         Ok(end) => end,
         Err(error) => {
             let message = format!("cannot compensate {}: {error:#}", document.text.path);
@@ -97,7 +99,7 @@ async fn revoking(
     id: &str,
     root: &Path,
     context: &Context,
-    requests: Requests,
+    (requests, border): (Requests, Border),
 ) -> anyhow::Result<ChildEnd> {
     // A link is refused, as when the run began.
     let (above, name) = Folder::above(root)?;
@@ -121,10 +123,9 @@ async fn revoking(
         request_cancel(root)?;
     }
     let prepared = document.prepared(document.graph.clone(), Workspace::open(root)?, context);
-    let outermost = context.outermost.clone();
-    let end =
-        continued(document.graph.clone(), root, taken, prepared, None, requests, (None, outermost)).await?;
-    Ok(match end {
+    let (graph, root, outermost) = (document.graph.clone(), root.to_owned(), context.outermost.clone());
+    let within = Within { document, graph, root, call: None, outermost, border };
+    Ok(match within.continued(taken, prepared, None, requests).await? {
         // What it spent before is part of the row of the step.
         ChildEnd::Ended(mut ended) => {
             ended.spent = ended.spent.less(&before);

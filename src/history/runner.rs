@@ -13,7 +13,7 @@ use crate::event::{ItemId, ItemState, Millis, StopReason, TypePattern};
 use crate::graph::Graph;
 use crate::journal::{self, Header, Lock, Store, Trouble, Version};
 use crate::runtime::{
-    AgentQuestions, Asks, Bindings, Durable, ItemStream, Loop, Observer, OtherInputs, Outbox,
+    AgentQuestions, Asks, Bindings, Border, Durable, ItemStream, Loop, Observer, OtherInputs, Outbox,
     ReportedColumns, Requests, Sources, UsedKeys, Workspace,
 };
 use std::collections::BTreeSet;
@@ -89,6 +89,8 @@ pub struct People {
     pub sources: Option<Sources>,
     /// Where events of steps are published.
     pub outbox: Option<Outbox>,
+    /// The events of the outermost run, if this one is within it.
+    pub border: Option<Border>,
 }
 
 /// A run that is ready to run.
@@ -217,6 +219,7 @@ impl Runner {
             all.push(&mut **observer);
         }
         all.extend(traced.as_mut().map(|traced| traced as &mut dyn Observer));
+        let border = people.border.unwrap_or_else(|| Border::outermost(&graph));
         let mut turns = Loop {
             graph,
             outermost: people.outermost.unwrap_or_else(|| id.clone()),
@@ -243,6 +246,7 @@ impl Runner {
             wakes: None,
             sources: people.sources,
             outbox: people.outbox,
+            border,
         };
         let driven = turns.drive(&mut run, items, requests).await;
         let closed = match turns.durable.take() {

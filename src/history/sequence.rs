@@ -45,6 +45,7 @@ impl Sequence {
                 | RunEvent::Stopped(_)
                 | RunEvent::Decided { .. }
                 | RunEvent::Received(_)
+                | RunEvent::Emitted(_)
                 | RunEvent::Published { .. }
                 | RunEvent::NotPublished { .. },
             ) => true,

@@ -71,8 +71,9 @@ pub struct Version {
 impl Version {
     /// The version that this program writes. Since 1.1 a run may be resumed with another document; since 2.0 an event
     /// has its time first, then the event of the run, an item, a step or an attempt; 2.1 adds messages; since
-    /// 3.0 there are events of gates, and since 4.0 of events that steps wait for, of revoked items and of loops.
-    pub const CURRENT: Version = Version { major: 4, minor: 0 };
+    /// 3.0 there are events of gates, since 4.0 of events that steps wait for, of revoked items and of loops, and since 5.0 of
+    /// events of documents that steps run.
+    pub const CURRENT: Version = Version { major: 5, minor: 0 };
 
     /// Whether this program reads this version.
     pub fn is_known(self) -> bool {

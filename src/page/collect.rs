@@ -103,7 +103,8 @@ impl PageData {
             cut.push(format!("{runs} of documents had no room: orderflow show --item KEY has them."));
         }
         cut.extend(unread.map(|why| visible(&why)));
-        let awaits = awaits(graph, &run);
+        let mut awaits = awaits(graph, &run);
+        awaits.extend(inner::awaits(history, &moments.items.keys, WAITS)?);
         let page = PageRun {
             id: history.header().run.clone(),
             name: visible(name),
@@ -230,6 +231,7 @@ fn awaits(graph: &Graph, run: &Run) -> Vec<PageAwait> {
             item: number(item),
             key: visible(key),
             step: step.index(),
+            title: None,
             event: visible(&graph.step(step).awaits.as_ref()?.event),
             subject: visible(subject),
             since: clock(since),
@@ -273,6 +275,7 @@ impl Collector<'_> {
                     | AttemptEvent::RetryScheduled { .. }
                     | AttemptEvent::RetryDue
                     | AttemptEvent::Waits
+                    | AttemptEvent::Awaits
                     | AttemptEvent::Continues => {}
                 }
             }

@@ -219,6 +219,9 @@ pub struct PageAwait {
     pub item: i64,
     pub key: String,
     pub step: usize,
+    /// What is before the event, if it is in a document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     pub event: String,
     pub subject: String,
     pub since: String,

@@ -1,6 +1,6 @@
 //! What happened inside the documents that steps ran: the steps of each run within the run, as far as there is room.
 
-use super::data::{PageGate, PageText};
+use super::data::{PageAwait, PageGate, PageText};
 use super::details::{Shown, end_of, lines};
 use super::files::FileReader;
 use crate::adapter::redact::Redactor;
@@ -210,7 +210,9 @@ impl Found<'_> {
             AttemptEvent::Started | AttemptEvent::Repeated | AttemptEvent::Continues => {
                 (step.state, step.attempts) = ("running", number);
             }
-            AttemptEvent::Waits | AttemptEvent::RetryScheduled { .. } => step.state = "waiting",
+            AttemptEvent::Waits | AttemptEvent::Awaits | AttemptEvent::RetryScheduled { .. } => {
+                step.state = "waiting";
+            }
             AttemptEvent::Finished(answer) => {
                 let answer: &Answer = answer;
                 step.error = answer.as_ref().err().map(|failure| failure.message.clone());
@@ -242,6 +244,28 @@ fn logs(home: &Path, graph: &Graph, steps: &mut [(StepPath, InnerStep)]) -> Resu
         step.log = log;
     }
     Ok(())
+}
+
+/// The events that steps of documents wait for; `keys` are those of the items in their order.
+///
+/// # Errors
+/// A journal is damaged.
+pub fn awaits(history: &History, keys: &[String], most: usize) -> anyhow::Result<Vec<PageAwait>> {
+    let runs = if history.graph.has_inner_events() { history.inner_runs(most)? } else { Vec::new() };
+    let all = history.inner_awaits(&runs, None)?.into_iter().filter(|one| !one.stored).map(|one| {
+        let outer = one.title.split('/').next().and_then(|phase| history.graph.by_phase(phase));
+        let key = visible(&one.key);
+        PageAwait {
+            item: keys.iter().position(|known| *known == key).map_or(-1, |at| at as i64),
+            key,
+            step: outer.map_or(0, |step| step.index()),
+            title: Some(visible(&one.title)),
+            event: visible(&one.event),
+            subject: visible(&one.subject),
+            since: clock(one.since),
+        }
+    });
+    Ok(all.take(most).collect())
 }
 
 /// The gates inside documents at which items wait; `keys` are those of the items in their order.

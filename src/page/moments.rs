@@ -71,7 +71,7 @@ impl Moments {
             AttemptEvent::RetryScheduled { .. } => self.wait(item, path, 0, at),
             AttemptEvent::RetryDue => self.rest(item, Some(path), 0, at),
             // The document that it runs waits, and the attempt is still under way.
-            AttemptEvent::Waits => self.wait(item, path, INSIDE, at),
+            AttemptEvent::Waits | AttemptEvent::Awaits => self.wait(item, path, INSIDE, at),
             AttemptEvent::Continues => self.rest(item, Some(path), INSIDE, at),
             AttemptEvent::Stopped(_) => {}
         }

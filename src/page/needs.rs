@@ -49,6 +49,7 @@ fn awaits(number: usize) -> String {
 
 fn of_await(data: &PageData, one: &PageAwait) -> Markup {
     let step = data.steps.get(one.step).map_or("", |step| &step.title);
+    let step = one.title.as_deref().unwrap_or(step);
     html! {
         article.need {
             p.ask {

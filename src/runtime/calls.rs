@@ -397,6 +397,7 @@ fn request(
         questions: Questions::default(),
         log: AttemptLog::default(),
         rests: Rests::default(),
+        events: all.border.events.clone(),
         redactor: ItemRedactor::default(),
     };
     Ok((call, room))

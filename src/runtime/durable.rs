@@ -178,7 +178,7 @@ impl Pending {
                 unmade.push(call.clone());
                 false
             }
-            Effect::Publish { .. } => false,
+            Effect::Publish { .. } | Effect::Deliver(_) => false,
             Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) => true,
         });
         (all, unmade)

@@ -17,6 +17,7 @@ mod logs;
 mod nested;
 mod observer;
 mod outbox;
+mod outer;
 mod signals;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,8 @@ pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
 pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
 pub use nested::{nested, woken};
 pub use observer::{LastWords, Observer};
-pub use outbox::{BoundSink, Outbox};
+pub use outbox::{BoundSink, Outbox, event_source};
+pub use outer::Border;
 pub use signals::{Caught, listen, outlive_large_files};
 pub use workspace::{
     NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_run, nested_runs,
@@ -157,6 +159,8 @@ pub struct Loop<'a> {
     pub sources: Option<Sources>,
     /// Where events of steps are published.
     pub outbox: Option<Outbox>,
+    /// The events of the outermost run.
+    pub border: Border,
     /// Failed items to retry when a run resumes; the fold has left out their ends.
     pub retry: Vec<RetryRequest>,
     /// An item that has succeeded and is to be compensated; the fold has left out its end.
@@ -221,7 +225,7 @@ impl Loop<'_> {
             .iter()
             .filter_map(|effect| match effect {
                 Effect::Call(Call { item, step, attempt, repeated: true, .. }) => {
-                    Some(EngineInput::Waits { item: *item, step: *step, attempt: *attempt, waits: false })
+                    Some(EngineInput::Waits { item: *item, step: *step, attempt: *attempt, waits: None })
                 }
                 _ => None,
             })
@@ -239,6 +243,7 @@ impl Loop<'_> {
             signals::bury()
         });
         loop {
+            self.hear_outer(run, now(), &mut out);
             while !exhausted && run.wants_item() {
                 match items.next() {
                     Some(Ok(NewItem { key, inputs })) => {
@@ -314,6 +319,7 @@ impl Loop<'_> {
             let over = held.is_empty() && published && (exhausted || !run.wants_item());
             let rests_here = over && run.rests() && !self.stays(run) && answers.is_empty();
             if rests_here && run.stopped().is_none() && timers.next().is_some_and(|due| due <= now()) {
+                self.hear_outer(run, now(), &mut out);
                 while let Some(timer) = timers.take(now()) {
                     run.handle(EngineInput::Due(timer), now(), &mut out);
                 }
@@ -327,12 +333,14 @@ impl Loop<'_> {
             match (over && run.rests(), rests) {
                 (true, None) => {
                     rests = Some(Instant::now());
-                    self.within.iter().for_each(|within| within.say(true));
+                    self.border.hearing.iter().for_each(|hearing| hearing.rest(true));
+                    self.within.iter().for_each(|within| within.say(Some(run.waits_for())));
                 }
                 (false, Some(since)) => {
                     rested += since.elapsed();
                     rests = None;
-                    self.within.iter().for_each(|within| within.say(false));
+                    self.border.hearing.iter().for_each(|hearing| hearing.rest(false));
+                    self.within.iter().for_each(|within| within.say(None));
                     run.stop_at(self.until().map(|until| until.saturating_add(millis(rested))));
                 }
                 _ => {}
@@ -379,6 +387,11 @@ impl Loop<'_> {
                     run.handle(self.received(event.arrival), now(), &mut out);
                     decided.push(Reply::Source(event.durable));
                 }
+                Some(event) = outer::emitted(&mut self.border.emitted), if !paused => {
+                    run.handle(self.emitted(event.arrival), now(), &mut out);
+                    decided.push(Reply::Source(event.durable));
+                }
+                () = outer::news(&self.border.hearing), if run.stopped().is_none() => {}
                 Some(done) = outbox::next(&mut self.outbox) => {
                     let outbox::Publication { channel, id, failed } = done;
                     run.handle(EngineInput::Published { channel, id, failed }, now(), &mut out);
@@ -393,6 +406,7 @@ impl Loop<'_> {
                     }
                 }
                 () = sleep_until(due) => {
+                    self.hear_outer(run, now(), &mut out);
                     while let Some(timer) = timers.take(now()) {
                         run.handle(EngineInput::Due(timer), now(), &mut out);
                     }
@@ -455,6 +469,15 @@ impl Loop<'_> {
         EngineInput::Receive(arrival)
     }
 
+    /// An event of a step of a document, which has a time of the clock unless it was published before that run was left.
+    fn emitted(&self, mut arrival: Arc<Arrival>) -> EngineInput {
+        self.bindings.redactor().conceal_arrival(&mut arrival);
+        if !arrival.has_time() {
+            Arc::make_mut(&mut arrival).at = unix_millis();
+        }
+        EngineInput::Emit(arrival)
+    }
+
     /// Whether the run stays alive although only people and events can move it on: one is asked, a source may bring
     /// what is awaited, or `waits` is set.
     fn stays(&self, run: &Run) -> bool {
@@ -467,9 +490,11 @@ impl Loop<'_> {
         };
         // A run within this one is woken by its own loop.
         let nested = self.within.is_some() && run.under_way() > 0;
+        let inside = |sources: &Sources| self.border.events.awaits(|kind| sources.bring(kind));
         nested
             || self.waits
-            || self.sources.as_ref().is_some_and(brought)
+            || run.stopped().is_none() && self.border.is_busy()
+            || self.sources.as_ref().is_some_and(|sources| brought(sources) || inside(sources))
             || self.asked_now.is_some() && run.waiting().any(asked)
     }
 
@@ -552,6 +577,9 @@ impl Loop<'_> {
             if let EventKind::Item(item, ItemEvent::Settled { key, .. }) = &event.kind {
                 timers.forget(*item);
                 self.workspace.settle(*item, key);
+                if self.border.is_outermost() {
+                    self.border.events.remove(key, |kind| self.graph.outlives(kind, key));
+                }
             }
         }
         for effect in out.effects.drain(..) {
@@ -574,6 +602,14 @@ impl Loop<'_> {
                     redactor.shown(ItemId::RUN, Arc::make_mut(&mut shown.data));
                     if let Some(outbox) = &mut self.outbox {
                         outbox.publish(&channel, event);
+                    }
+                }
+                Effect::Deliver(mut event) => {
+                    let redactor = self.bindings.redactor();
+                    redactor.shown(ItemId::RUN, Arc::make_mut(&mut Arc::make_mut(&mut event).data));
+                    // Runs within others have no events of their own.
+                    if self.border.is_outermost() {
+                        self.border.events.post(event);
                     }
                 }
                 Effect::Call(call) => {

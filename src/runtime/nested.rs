@@ -2,7 +2,7 @@
 //! attempt is asked to do, the run is asked to do.
 
 use super::{Inbox, Request, Requests};
-use crate::adapter::{Stop, Urgency};
+use crate::adapter::{Hearing, Stop, Urgency};
 use crate::event::StopReason;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -14,10 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 const EVERY: Duration = Duration::from_millis(200);
 const SELDOM: Duration = Duration::from_secs(1);
 
-/// Waits until a run that only people and events can move on is to continue: its inbox has a request, its time has come,
-/// or the attempt is asked to end.
-pub async fn woken(inbox: &Inbox, wakes: Option<Duration>, stop: &mut Stop) {
+/// Waits until a run that only people and events can move on is to continue: its inbox has a request, it hears an event,
+/// its time has come, or the attempt is asked to end.
+pub async fn woken(inbox: Option<&Inbox>, hearing: &Hearing, wakes: Option<Duration>, stop: &mut Stop) {
     let looks = async {
+        let Some(inbox) = inbox else { return std::future::pending().await };
         let mut pause = EVERY / 4;
         while inbox.is_empty() {
             tokio::time::sleep(pause).await;
@@ -32,6 +33,7 @@ pub async fn woken(inbox: &Inbox, wakes: Option<Duration>, stop: &mut Stop) {
     };
     tokio::select! {
         () = looks => {}
+        () = hearing.news() => {}
         () = time => {}
         () = stop.asked(Urgency::Terminate) => {}
     }

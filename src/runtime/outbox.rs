@@ -14,6 +14,11 @@ pub struct BoundSink {
     pub sink: Sink,
 }
 
+/// What the events that the steps of a document publish name as their source.
+pub fn event_source(document: &str) -> String {
+    format!("orderflow/{}", document.replace(' ', "%20"))
+}
+
 /// How an attempt to publish an event has ended.
 pub(super) struct Publication {
     pub channel: Arc<str>,

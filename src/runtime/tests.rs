@@ -1,7 +1,7 @@
 //! The loop under a clock that stands still: real time, order and signals are what the engine was promised.
 //! Agents are closures; nothing here waits for real.
 
-use super::{Bindings, ItemStream, Loop, NewItem, Observer, Request, RunsFolder, Workspace};
+use super::{Bindings, Border, ItemStream, Loop, NewItem, Observer, Request, RunsFolder, Workspace};
 use crate::adapter::fake::fake;
 use crate::adapter::{Adapter, Call, Stop, Urgency, contract};
 use crate::diag::Source;
@@ -77,6 +77,7 @@ impl Scene {
             wakes: None,
             sources: None,
             outbox: None,
+            border: Border::default(),
             columns: super::ReportedColumns::default(),
             graph: self.graph.clone(),
             run_id: "run-1".into(),
@@ -166,6 +167,9 @@ fn line(graph: &Graph, event: &Event) -> String {
         EventKind::Attempt(item, step, attempt, AttemptEvent::Waits) => {
             format!("{at} {}#{attempt} waits", name(item, *step))
         }
+        EventKind::Attempt(item, step, attempt, AttemptEvent::Awaits) => {
+            format!("{at} {}#{attempt} awaits", name(item, *step))
+        }
         EventKind::Attempt(item, step, attempt, AttemptEvent::Continues) => {
             format!("{at} {}#{attempt} continues", name(item, *step))
         }
@@ -219,6 +223,7 @@ fn line(graph: &Graph, event: &Event) -> String {
             format!("{at} {channel} refused {id}")
         }
         EventKind::Run(RunEvent::Received(arrival)) => format!("{at} received {}", arrival.kind),
+        EventKind::Run(RunEvent::Emitted(arrival)) => format!("{at} emitted {}", arrival.kind),
         EventKind::Step(item, StepEvent::AwaitBegan { step, .. }) => {
             format!("{at} {} waits", name(item, (*step).into()))
         }

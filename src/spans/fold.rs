@@ -259,8 +259,8 @@ impl SpanFold {
                 let reason = vec![(names::REASON, reason.to_string().into())];
                 add(&mut open.moments, names::STOPPED, at, reason);
             }
-            AttemptEvent::Waits | AttemptEvent::Continues => {
-                let waits = matches!(change, AttemptEvent::Waits);
+            AttemptEvent::Waits | AttemptEvent::Awaits | AttemptEvent::Continues => {
+                let waits = !matches!(change, AttemptEvent::Continues);
                 let open = open.attempts.get_mut(&attempt)?;
                 add(&mut open.moments, if waits { names::WAITS } else { names::CONTINUES }, at, Vec::new());
             }

@@ -125,7 +125,10 @@ pub(super) fn gate_limits(gate: &Gate) -> String {
 pub(super) fn events(step: &Step) -> impl Iterator<Item = String> {
     let awaits = step.awaits.as_ref().map(|awaits| format!("await {}", visible(&awaits.text())));
     let emits = (!step.emits.is_empty()).then(|| format!("emit {}", visible(&step.emits.join(", "))));
-    awaits.into_iter().chain(emits)
+    let inside = &step.inside;
+    let waits = inside.awaits.iter().map(|awaits| format!("await {} inside", visible(&awaits.event)));
+    let publishes = inside.emits.iter().map(|event| format!("emit {} inside", visible(event)));
+    awaits.into_iter().chain(emits).chain(waits).chain(publishes)
 }
 
 /// The event that a step waits for, for scripts.

@@ -38,6 +38,10 @@ fn of_run(change: &RunEvent, graph: &Graph) -> (&'static str, Value) {
             "run.event_received",
             json!({ "id": arrival.id, "type": arrival.kind, "subject": arrival.subject }),
         ),
+        RunEvent::Emitted(arrival) => (
+            "run.event_emitted",
+            json!({ "id": arrival.id, "type": arrival.kind, "subject": arrival.subject }),
+        ),
         RunEvent::Published { channel, id } => {
             ("run.event_published", json!({ "channel": &**channel, "id": id }))
         }
@@ -117,6 +121,7 @@ fn of_attempt(path: StepPath, number: u32, change: &AttemptEvent, graph: &Graph)
         }
         AttemptEvent::RetryDue => "attempt.retry_due",
         AttemptEvent::Waits => "attempt.waits",
+        AttemptEvent::Awaits => "attempt.awaits",
         AttemptEvent::Continues => "attempt.continues",
     };
     (change, object)

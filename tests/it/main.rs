@@ -52,6 +52,7 @@ mod help;
 mod history;
 mod hostile;
 mod init;
+mod inner_events;
 mod inner_gates;
 mod instructions;
 mod interruption;

@@ -11,6 +11,7 @@ pub use http::{Listener, Posted, received};
 #[cfg(feature = "nats")]
 pub use nats::{Login, NatsStream};
 
+use super::OuterEvents;
 use crate::event::{Arrival, TypePattern};
 use crate::value::{Object, Value, json};
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub enum Sink {
     Post(Posted),
     #[cfg(feature = "nats")]
     Nats(Arc<NatsStream>),
+    /// The run around the document whose step publishes.
+    Outer(OuterEvents),
 }
 
 /// Why an event was not accepted, and whether another attempt may help.
@@ -81,6 +84,11 @@ impl Sink {
     /// # Errors
     /// Why it was not accepted at last.
     pub async fn publish(&self, source: &str, event: &Arrival) -> Result<(), String> {
+        if let Sink::Outer(run) = self {
+            let source = event.source.clone().or_else(|| Some(source.to_owned()));
+            run.publish(Arc::new(Arrival { source, ..event.clone() })).await;
+            return Ok(());
+        }
         let text = encode(source, event);
         let mut pauses = PAUSES.into_iter();
         loop {
@@ -89,6 +97,7 @@ impl Sink {
                 Sink::Post(service) => service.post(&event.id, &text).await,
                 #[cfg(feature = "nats")]
                 Sink::Nats(stream) => stream.publish(event, &text).await,
+                Sink::Outer(_) => Ok(()),
             };
             let Err(refused) = refused else { return Ok(()) };
             match pauses.next().filter(|_| refused.again) {
@@ -99,9 +108,6 @@ impl Sink {
     }
 }
 
-/// The earliest time that is a date and not a time of a run: the event was recovered, and its time is not known.
-const YEAR_2000: u64 = 946_684_800_000;
-
 /// A CloudEvent in JSON, on one line.
 fn encode(source: &str, event: &Arrival) -> String {
     let mut members = Object::new();
@@ -111,7 +117,7 @@ fn encode(source: &str, event: &Arrival) -> String {
     members.insert("source".into(), text(event.source.as_deref().unwrap_or(source)));
     members.insert("type".into(), text(&event.kind));
     members.insert("subject".into(), text(&event.subject));
-    let time = i64::try_from(event.at).ok().filter(|_| event.at >= YEAR_2000);
+    let time = i64::try_from(event.at).ok().filter(|_| event.has_time());
     if let Some(time) = time.and_then(|time| jiff::Timestamp::from_millisecond(time).ok()) {
         members.insert("time".into(), text(&time.to_string()));
     }

@@ -69,6 +69,7 @@ fn call(folder: &Path) -> Call {
         questions: Questions::default(),
         log: AttemptLog::default(),
         rests: crate::adapter::Rests::default(),
+        events: crate::adapter::OuterEvents::default(),
         redactor: Default::default(),
     }
 }

@@ -54,7 +54,7 @@ impl Redactor {
             EventKind::Step(_, StepEvent::Ended(execution)) => self.execution(execution),
             EventKind::Item(_, ItemEvent::GateReached { question, .. }) => self.text(question),
             // Its data is the value of a step, as an input is.
-            EventKind::Run(RunEvent::Received(_)) => {}
+            EventKind::Run(RunEvent::Received(_) | RunEvent::Emitted(_)) => {}
             EventKind::Run(RunEvent::Decided { decision, .. })
             | EventKind::Item(_, ItemEvent::Decided { decision, .. }) => {
                 self.text(&mut decision.by);

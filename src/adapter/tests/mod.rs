@@ -80,6 +80,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         questions: Questions::default(),
         log: AttemptLog::default(),
         rests: crate::adapter::Rests::default(),
+        events: crate::adapter::OuterEvents::default(),
         redactor: Default::default(),
     }
 }

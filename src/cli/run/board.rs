@@ -141,6 +141,7 @@ impl Board {
                 AttemptEvent::Stopped(_)
                 | AttemptEvent::Repeated
                 | AttemptEvent::Waits
+                | AttemptEvent::Awaits
                 | AttemptEvent::Continues => {}
             },
         }

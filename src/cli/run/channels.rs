@@ -14,7 +14,7 @@ use crate::diag::render::visible;
 use crate::disk::Named;
 use crate::event::TypePattern;
 use crate::graph::Graph;
-use crate::runtime::{BoundSink, Outbox, Sources, unix_millis};
+use crate::runtime::{BoundSink, Outbox, Sources, event_source, unix_millis};
 use anyhow::Context;
 #[cfg(feature = "nats")]
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -55,8 +55,7 @@ impl Channels {
     pub fn bind(graph: &Graph, settings: &Settings) -> anyhow::Result<Channels> {
         let mut channels = Channels::default();
         let folder = std::path::absolute(&settings.folder).context("cannot read the current folder")?;
-        let emitted = graph.steps.iter().flat_map(|step| &step.emits).map(String::as_str);
-        let (emitted, awaited) = (Vec::from_iter(emitted), graph.awaited());
+        let (emitted, awaited) = (Vec::from_iter(graph.emitted()), graph.awaited());
         for (name, channel) in &settings.channels {
             let is_of = |kind: &&str| channel.types.iter().any(|one| one.matches(kind));
             let (publishes, brings) = (emitted.iter().any(is_of), awaited.iter().any(is_of));
@@ -119,7 +118,7 @@ impl Channels {
     /// Opens all of them; `document` is what published events name as their source. The sources end with the set.
     pub fn open(self, document: &str) -> (Option<Outbox>, Option<Sources>, JoinSet<()>) {
         let mut tasks = JoinSet::new();
-        let source = format!("orderflow/{}", document.replace(' ', "%20"));
+        let source = event_source(document);
         let outbox = (!self.sinks.is_empty()).then(|| Outbox::open(self.sinks, &source));
         if self.sources.is_empty() {
             return (outbox, None, tasks);

@@ -332,7 +332,11 @@ fn to_compensate(run: &mut Run, now: Millis) -> HashMap<(ItemId, StepPath), Step
     run.cancel(now, &mut out);
     let begun = out.effects.into_iter().filter_map(|effect| match effect {
         Effect::Call(call) => Some(((call.item, call.step), call.compensates?.step)),
-        Effect::Stop { .. } | Effect::Timer { .. } | Effect::Ask(_) | Effect::Publish { .. } => None,
+        Effect::Stop { .. }
+        | Effect::Timer { .. }
+        | Effect::Ask(_)
+        | Effect::Publish { .. }
+        | Effect::Deliver(_) => None,
     });
     begun.filter(|(execution, _)| !before.contains(execution)).collect()
 }

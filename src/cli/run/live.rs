@@ -208,6 +208,7 @@ pub fn run(
             launch.options.given = work.given.clone();
             launch.options.children = document.children.stored();
             launch.options.uncompensated = graph.without_compensation();
+            launch.options.inner_events = graph.inner_events();
             let (options, items) = (launch.options.clone(), work.store(&home)?);
             let new = New { run: id, started, document: text, options, items };
             // If this cannot be stored, the next call fails too, and reports it.

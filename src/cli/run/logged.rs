@@ -110,6 +110,7 @@ fn described(kind: &EventKind, board: &Board, graph: &Graph) -> Option<(&'static
                 AttemptEvent::Stopped(_)
                 | AttemptEvent::RetryDue
                 | AttemptEvent::Waits
+                | AttemptEvent::Awaits
                 | AttemptEvent::Continues => return None,
             }
         }

@@ -289,7 +289,7 @@ pub(super) use report::{
     Finished, by_cause, failures, spending, unavailable as unavailable_text, unavailable_json,
 };
 pub(super) use secrets::is_there;
-pub(super) use waits::{AskedItem, GateQueue, approve_text, inner_gates, signal_text, word};
+pub(super) use waits::{AskedItem, GateQueue, InnerWaits, approve_text, signal_text, word};
 pub(super) use write::later as write_later;
 
 impl Args {

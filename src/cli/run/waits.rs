@@ -5,7 +5,7 @@ use crate::diag::render::visible;
 use crate::engine::Run;
 use crate::event::{GateId, ItemId, StepId};
 use crate::graph::{Gate, Graph};
-use crate::history::History;
+use crate::history::{History, InnerAwaiting, InnerRun};
 use std::collections::BTreeMap;
 
 /// The most items that wait that are named.
@@ -121,10 +121,28 @@ pub fn waiting(run: &Run, graph: &Graph, name: &str, terminal: &mut Terminal) {
 /// How many runs of documents are looked at for what waits in them.
 pub const INNER: usize = 1000;
 
+/// What items wait for inside documents, each with the command that continues them.
+pub struct InnerWaits {
+    pub gates: Vec<InnerGateText>,
+    pub awaits: Vec<InnerAwaitText>,
+}
+
+impl InnerWaits {
+    /// Reads it; `name` is that of the run.
+    ///
+    /// # Errors
+    /// A journal is damaged.
+    pub fn of(history: &History, name: &str) -> anyhow::Result<InnerWaits> {
+        let runs = history.inner_runs(INNER)?;
+        let awaits = InnerAwaitText::all(history.inner_awaits(&runs, None)?, name);
+        Ok(InnerWaits { gates: inner_gates(&runs, name)?, awaits })
+    }
+}
+
 /// The gates inside documents at which items wait, each with the keys of the items, and the command that approves it.
-pub fn inner_gates(history: &History, name: &str) -> anyhow::Result<Vec<InnerGateText>> {
+fn inner_gates(runs: &[InnerRun], name: &str) -> anyhow::Result<Vec<InnerGateText>> {
     let mut all: BTreeMap<String, InnerGateText> = BTreeMap::new();
-    for inner in history.inner_runs(INNER)? {
+    for inner in runs {
         for waiting in inner.waiting()? {
             let Some(gate) = inner.history.graph.gate(waiting.gate) else { continue };
             let title = inner.gated(waiting.gate);
@@ -141,6 +159,58 @@ pub fn inner_gates(history: &History, name: &str) -> anyhow::Result<Vec<InnerGat
         }
     }
     Ok(all.into_values().collect())
+}
+
+/// An event that items wait for inside a document.
+pub struct InnerAwaitText {
+    /// The step, such as `Review/Check`.
+    pub title: String,
+    pub event: String,
+    /// The subjects for which it has not come.
+    pub subjects: Vec<String>,
+    /// Those for which it has come: the run takes it when it continues.
+    pub stored: Vec<String>,
+    /// The command that sends the first one.
+    pub command: String,
+}
+
+impl InnerAwaitText {
+    fn all(awaits: Vec<InnerAwaiting>, name: &str) -> Vec<InnerAwaitText> {
+        let mut all: BTreeMap<(String, String), InnerAwaitText> = BTreeMap::new();
+        for one in awaits {
+            let InnerAwaiting { title, event, subject, stored, .. } = one;
+            let known = all.entry((title.clone(), event.clone())).or_insert_with(|| InnerAwaitText {
+                command: String::new(),
+                title,
+                event,
+                subjects: Vec::new(),
+                stored: Vec::new(),
+            });
+            if known.command.is_empty() && !stored {
+                known.command = signal_text(&known.event, &subject, name);
+            }
+            let to = if stored { &mut known.stored } else { &mut known.subjects };
+            to.push(subject.to_string());
+        }
+        all.into_values().collect()
+    }
+
+    /// `order.shipped before Review/Check`
+    pub fn asks(&self) -> String {
+        format!("{} before {}", visible(&self.event), visible(&self.title))
+    }
+
+    /// The lines of a run, with its name.
+    pub fn lines(&self, name: &str) -> String {
+        let (event, title, run) = (visible(&self.event), visible(&self.title), visible(name));
+        let stored = self.stored.iter().take(NAMED).map(|subject| {
+            let subject = visible(subject);
+            format!("{:<10} {event} for {subject} has come, and {title} takes it: continue with orderflow resume {run}\n", "stored")
+        });
+        let waits = (!self.subjects.is_empty())
+            .then(|| format!("{:<10} for {}: {}\n", "waits", self.asks(), self.command));
+        stored.chain(waits).collect()
+    }
 }
 
 /// A gate inside a document.
@@ -162,16 +232,26 @@ impl InnerGateText {
     }
 }
 
+/// The first of these, and how many more there are.
+fn listed(all: &[String]) -> String {
+    let more = all.len().saturating_sub(NAMED);
+    let more = (more > 0).then(|| format!("… and {more} more"));
+    let shown = all.iter().take(NAMED).map(|one| visible(one));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
+}
+
 /// The same at the end of a run.
 pub fn waiting_inside(history: &History, name: &str, terminal: &mut Terminal) -> anyhow::Result<()> {
-    for gate in inner_gates(history, name)? {
-        let more = gate.keys.len().saturating_sub(NAMED);
-        let more = (more > 0).then(|| format!("… and {more} more"));
-        let keys: Vec<String> = gate.keys.iter().take(NAMED).map(|key| visible(key)).chain(more).collect();
-        let (title, keys) = (visible(&gate.title), keys.join(", "));
+    let InnerWaits { gates, awaits } = InnerWaits::of(history, name)?;
+    for gate in gates {
+        let (title, keys) = (visible(&gate.title), listed(&gate.keys));
         terminal.talk(&format!("waiting at the gate of {title}{}: {keys}\n", gate.asks()));
         let command = &gate.command;
         terminal.talk(&format!("  approve it with {command} --resume, or reject it with orderflow reject\n"));
+    }
+    for one in awaits.iter().filter(|one| !one.subjects.is_empty()) {
+        terminal.talk(&format!("waiting for {}: {}\n", one.asks(), listed(&one.subjects)));
+        terminal.talk(&format!("  send it with {} --resume\n", one.command));
     }
     Ok(())
 }

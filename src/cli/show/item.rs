@@ -256,7 +256,7 @@ impl Story {
                         known.finished = Some((event.at, result.clone()));
                     }
                 }
-                AttemptEvent::Waits => {
+                AttemptEvent::Waits | AttemptEvent::Awaits => {
                     if let Some(known) = self.attempt(*step, *attempt) {
                         known.waits = true;
                     }

@@ -133,7 +133,9 @@ impl<'a> ItemTable<'a> {
                     self.at(*item, *step, Some((*attempt, Doing::Waiting)));
                 }
                 AttemptEvent::Finished(_) => self.at(*item, *step, None),
-                AttemptEvent::Waits => self.at(*item, *step, Some((*attempt, Doing::WaitsInside))),
+                AttemptEvent::Waits | AttemptEvent::Awaits => {
+                    self.at(*item, *step, Some((*attempt, Doing::WaitsInside)));
+                }
                 AttemptEvent::Continues => {
                     let doing = if self.held { Doing::Running } else { Doing::Interrupted };
                     self.continues(*item, *step, doing);

@@ -15,7 +15,7 @@ pub mod session;
 
 use super::clashes;
 use super::exit::{Exit, Stop};
-use super::run::{Finished, Trace, inner_gates, spending, unavailable_json, unavailable_text, write_later};
+use super::run::{Finished, InnerWaits, Trace, spending, unavailable_json, unavailable_text, write_later};
 use super::runs::gist::Gist;
 use super::runs::list::RunLine;
 use super::runs::{Format, find};
@@ -221,7 +221,7 @@ impl<'a> Whole<'a> {
             State::Done | State::Unmet | State::Failed | State::Cancelled => true,
         };
         let line = RunLine::of(history.header(), folder, find::short_name(folder)?, gist);
-        let waits = graph.steps.iter().any(|step| step.awaits.is_some() || !step.emits.is_empty());
+        let waits = graph.publishes() || !graph.awaited().is_empty();
         let log = if waits { Some(history.event_log(None)?.0) } else { None };
         // An active run is about to take them.
         let stored = if held { StoredRequests::default() } else { StoredRequests::of(folder) };
@@ -294,11 +294,12 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
         true => Vec::new(),
         false => gates::lines(&history.gates()?.waiting, graph, name, unix_millis()),
     };
-    let inner = inner_gates(history, name)?.into_iter().map(|gate| {
+    let inner = InnerWaits::of(history, name)?;
+    let gates = inner.gates.iter().map(|gate| {
         let (title, asks) = (visible(&gate.title), gate.asks());
         format!("{:<10} at the gate of {title}{asks}: {}\n", "waits", gate.command)
     });
-    let inner: String = inner.collect();
+    let inner: String = gates.chain(inner.awaits.iter().map(|one| one.lines(name))).collect();
     let stored = all.stored.text();
     let events = all.log.as_ref().map(|log| events::lines(log, graph, name)).unwrap_or_default();
     let about = about(&all.line) + &spent + &waits.concat() + &inner + &events + &stored + &unavailable;

@@ -98,12 +98,6 @@ pub fn document_type_shape(span: Span, name: &str, place: &str) -> Diagnostic {
         .help("types that documents share have the same members in both; descriptions may differ")
 }
 
-/// A document that cannot be a step.
-pub fn document_unfit(span: Span, path: &str, why: &str) -> Diagnostic {
-    Diagnostic::error("document-unfit", span, format!("`{path}` cannot run as a step: {why}"))
-        .help("put this into the document that has the step, or run the other document by itself")
-}
-
 /// A text in backticks, unless it has some.
 fn quoted(text: &str) -> String {
     if text.contains('`') { text.to_owned() } else { format!("`{text}`") }

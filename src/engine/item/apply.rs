@@ -5,7 +5,7 @@ use super::state::{Attempts, End, LastAnswer, StepState};
 use super::{Elements, Item, Stage, is_own, is_unstoppable};
 use crate::event::{
     Answer, AttemptEvent, Event, EventKind, Execution, ItemError, ItemEvent, Millis, RunEvent, StepEvent,
-    StepPath, StopReason, Values,
+    StepPath, StopReason, Values, WaitsFor,
 };
 use crate::graph::{Graph, Kind, Passage, StepId, Target};
 use crate::spec::Mark;
@@ -117,17 +117,18 @@ impl Item {
                 // It has its full time again. What it runs still waits until it says otherwise.
                 if let StepState::Running { attempts, stop, waits, .. } = self.state(step) {
                     let (attempts, stop) = (attempts.clone(), *stop);
-                    let waited = waits.map_or(0, |since| at.saturating_sub(since));
+                    let waited = waits.map_or(0, |(since, _)| at.saturating_sub(since));
                     let since = attempts.since.map(|since| since.saturating_add(waited));
-                    let waits = waits.map(|_| at);
+                    let waits = waits.map(|(_, what)| (at, what));
                     let attempts = Attempts { repeated: true, waited: 0, since, ..attempts };
                     self.set(step, StepState::Running { attempts, started: at, stop, waits });
                 }
             }
-            AttemptEvent::Waits => self.wait_inside(graph, step, true, at),
-            AttemptEvent::Continues => self.wait_inside(graph, step, false, at),
+            AttemptEvent::Waits => self.wait_inside(graph, step, Some(WaitsFor::People), at),
+            AttemptEvent::Awaits => self.wait_inside(graph, step, Some(WaitsFor::Events), at),
+            AttemptEvent::Continues => self.wait_inside(graph, step, None, at),
             AttemptEvent::Finished(result) => {
-                self.wait_inside(graph, step, false, at);
+                self.wait_inside(graph, step, None, at);
                 self.finished(graph, step, result, at);
             }
             AttemptEvent::RetryScheduled { due } => {

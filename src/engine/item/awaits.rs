@@ -141,7 +141,8 @@ impl Item {
         let awaits = graph.step(step).awaits.as_ref()?;
         let state = self.awaits.waits.get(&step)?;
         for (number, arrival) in arrivals.of(&awaits.event, &state.subject, state.seen.get()) {
-            if !self.has_taken_event(step, number) && self.refusal_of(graph, step, arrival).is_none() {
+            let used = self.has_taken_event(step, number) || arrivals.is_used(step, &arrival.id);
+            if !used && self.refusal_of(graph, step, arrival).is_none() {
                 return Some(number);
             }
             state.seen.set(number + 1);

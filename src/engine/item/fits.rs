@@ -80,8 +80,10 @@ impl Item {
             AttemptEvent::Stopped(_) | AttemptEvent::Repeated | AttemptEvent::Finished(_) => {
                 self.is_running(step, attempt)
             }
-            AttemptEvent::Waits => self.is_running(step, attempt) && !self.waits_inside(step),
-            AttemptEvent::Continues => self.is_running(step, attempt) && self.waits_inside(step),
+            AttemptEvent::Waits | AttemptEvent::Awaits => {
+                self.is_running(step, attempt) && self.waits_inside(step).is_none()
+            }
+            AttemptEvent::Continues => self.is_running(step, attempt) && self.waits_inside(step).is_some(),
             AttemptEvent::RetryScheduled { .. } => {
                 matches!(self.state(step), StepState::Answered { attempts, .. }
                     if attempts.number.checked_add(1) == Some(attempt))

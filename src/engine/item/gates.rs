@@ -9,7 +9,7 @@ use super::rounds::is_gate_in;
 use super::state::StepState;
 use crate::event::{
     Decision, Event, Execution, GATE_COLUMNS, GATE_TIMEOUT, GateId, ItemEvent, Millis, Status, StepEvent,
-    StepId, StepPath, UnixMillis, Values,
+    StepId, StepPath, UnixMillis, Values, WaitsFor,
 };
 use crate::graph::{GateOf, Graph, Repeat, ValueId};
 use crate::value::{Value, in_conditions, words};
@@ -127,9 +127,10 @@ impl Item {
         self.gates.reached.iter().filter(waits).map(|(gate, reached)| (*gate, reached.since))
     }
 
-    /// Whether it waits at a gate, or in a document that a step runs.
+    /// Whether it waits at a gate, also in a document that a step runs.
     pub fn waits_for_people(&self) -> bool {
-        self.waiting().next().is_some() || !self.steps.inside().is_empty()
+        let inside = |path: &StepPath| self.waits_inside(*path) == Some(WaitsFor::People);
+        self.waiting().next().is_some() || self.steps.inside().iter().any(inside)
     }
 
     /// Whether only people can move it on.
@@ -248,29 +249,32 @@ impl Item {
 
     /// A running attempt waits for people or events within the document that it runs, or does no longer. Neither its
     /// time nor the deadlines around its step count meanwhile.
-    pub(super) fn wait_inside(&mut self, graph: &Graph, path: StepPath, waits: bool, at: Millis) {
+    pub(super) fn wait_inside(&mut self, graph: &Graph, path: StepPath, what: Option<WaitsFor>, at: Millis) {
         let StepState::Running { attempts, started, stop, waits: since } = self.state(path) else { return };
         let (mut attempts, started, stop, since) = (attempts.clone(), *started, *stop, *since);
         let clocks = clocks_of(graph, path.step);
-        match (waits, since) {
-            (true, None) => {
-                self.set(path, StepState::Running { attempts, started, stop, waits: Some(at) });
+        match (what, since) {
+            (Some(what), None) => {
+                self.set(path, StepState::Running { attempts, started, stop, waits: Some((at, what)) });
                 self.stand_still(clocks, at);
             }
-            (false, Some(since)) => {
+            (None, Some((since, _))) => {
                 let waited = at.saturating_sub(since);
                 attempts.waited = attempts.waited.saturating_add(waited);
                 attempts.since = attempts.since.map(|since| since.saturating_add(waited));
                 self.set(path, StepState::Running { attempts, started, stop, waits: None });
                 self.move_on(clocks, at);
             }
-            (true, Some(_)) | (false, None) => {}
+            (Some(_), Some(_)) | (None, None) => {}
         }
     }
 
-    /// Whether a running attempt waits for people or events within the document that it runs.
-    pub fn waits_inside(&self, path: StepPath) -> bool {
-        matches!(self.state(path), StepState::Running { waits: Some(_), .. })
+    /// What a running attempt waits for within the document that it runs, if it does.
+    pub fn waits_inside(&self, path: StepPath) -> Option<WaitsFor> {
+        match self.state(path) {
+            StepState::Running { waits: Some((_, what)), .. } => Some(*what),
+            _ => None,
+        }
     }
 
     /// Paused deadlines count again.

@@ -14,7 +14,7 @@
 
 use super::Moves;
 use super::queue::Queue;
-use crate::event::{Answer, GateId, Millis, Status, StepPath, StopReason};
+use crate::event::{Answer, GateId, Millis, Status, StepPath, StopReason, WaitsFor};
 use crate::graph::{Step, StepId};
 use crate::spec::Mark;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ pub(super) enum StepState {
         started: Millis,
         stop: Option<StopReason>,
         /// Since when it waits for people or events, within the document that it runs.
-        waits: Option<Millis>,
+        waits: Option<(Millis, WaitsFor)>,
     },
     /// The attempt has ended; the next event is not decided yet.
     Answered {

@@ -41,14 +41,14 @@ impl Run {
                 self.apply_to(*item, event);
             }
             EventKind::Attempt(item, step, attempt, change) => {
-                let waits = self.items.get(item).is_some_and(|known| known.waits_inside(*step));
+                let waits = self.items.get(item).is_some_and(|known| known.waits_inside(*step).is_some());
                 match change {
                     AttemptEvent::Started => {
                         self.take_start(*step);
                         self.line.started(*item, *step, event.at);
                     }
                     // What waits for people or events takes no place.
-                    AttemptEvent::Waits => self.line.finished(*step),
+                    AttemptEvent::Waits | AttemptEvent::Awaits => self.line.finished(*step),
                     AttemptEvent::Continues => self.line.returned(*step),
                     AttemptEvent::Finished(result) => {
                         if !waits {
@@ -108,7 +108,7 @@ impl Run {
                 self.once.end = Some(end.clone());
             }
             RunEvent::Drained(why) => self.drained = Some(*why),
-            RunEvent::Received(arrival) => self.receive(arrival),
+            RunEvent::Received(arrival) | RunEvent::Emitted(arrival) => self.receive(arrival),
             RunEvent::Published { channel, id } => self.bounds.arrivals.published(channel, id, None),
             RunEvent::NotPublished { channel, id, why } => {
                 self.bounds.arrivals.published(channel, id, Some(why));
@@ -133,8 +133,11 @@ impl Run {
         self.touched.extend(waiters.filter(|item| self.items.contains_key(item)));
     }
 
-    /// The events that a step publishes by this event, which is to be applied.
+    /// The events that a step publishes by this event, which is to be applied; also a step of a document.
     pub(super) fn publications(&self, event: &Event) -> Vec<Arc<Arrival>> {
+        if let EventKind::Run(RunEvent::Emitted(arrival)) = &event.kind {
+            return vec![arrival.clone()];
+        }
         let EventKind::Step(item, StepEvent::Ended(execution)) = &event.kind else { return Vec::new() };
         let known = self.items.get(item).filter(|_| self.graph.emits(execution.step));
         let at = self.bounds.clock.saturating_add(event.at);

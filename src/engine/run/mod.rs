@@ -14,7 +14,7 @@ use super::unavailable::Bounds;
 use super::{Effect, EngineInput, Limits, Out, RetryRequest, Timer};
 use crate::event::{
     AttemptEvent, Cause, Decision, DrainReason, Event, EventKind, Failure, GateId, ItemEvent, ItemId, Millis,
-    Outcome, RunEvent, StepEvent, StepPath, StopReason,
+    Outcome, RunEvent, StepEvent, StepPath, StopReason, WaitsFor,
 };
 use crate::graph::Graph;
 use crate::spec::{OnItemError, Tolerance};
@@ -125,6 +125,7 @@ impl Run {
     /// but unfinished work follows. Items that are `retried` run again; they were passed to
     /// [`recall_past`](Self::recall_past).
     pub fn resume(&mut self, retried: &[RetryRequest], now: Millis, out: &mut Out) {
+        self.deliver(0, out);
         for RetryRequest { item, inputs, attempt } in retried {
             let known = self.items.get(item).or_else(|| self.ended(*item));
             if let Some(key) = known.map(|known| known.key().clone()) {
@@ -184,7 +185,9 @@ impl Run {
                     wanted(known, call.step).then(|| Effect::Call(self.within_budget(call)))
                 }
                 Effect::Stop { step, .. } => wanted(known, step).then_some(effect),
-                Effect::Timer { .. } | Effect::Ask(_) | Effect::Publish { .. } => Some(effect),
+                Effect::Timer { .. } | Effect::Ask(_) | Effect::Publish { .. } | Effect::Deliver(_) => {
+                    Some(effect)
+                }
             });
             out.effects.extend(outstanding);
             let awaits = known.awaiting().map(|(step, ..)| step);
@@ -197,6 +200,7 @@ impl Run {
     /// Cancels a folded run whose runner has exited: only compensations start, and the result of attempts that were
     /// running stays unknown. Running compensations continue.
     pub fn cancel(&mut self, now: Millis, out: &mut Out) {
+        self.deliver(0, out);
         self.take_up(now, out);
         let graph = self.graph.clone();
         self.recover(&|known, step| known.outlasts_cancel(&graph, step), now, out);
@@ -240,10 +244,12 @@ impl Run {
                 .filter(|known| known.is_running(step, attempt))
                 .map(|_| AttemptEvent::Finished(result).of(item, step, attempt, at)),
             EngineInput::Waits { item, step, attempt, waits } => known(&item)
-                .filter(|known| known.is_running(step, attempt) && known.waits_inside(step) != waits)
+                .filter(|known| known.is_running(step, attempt))
+                .filter(|known| known.waits_inside(step).is_some() != waits.is_some())
                 .map(|_| match waits {
-                    true => AttemptEvent::Waits.of(item, step, attempt, at),
-                    false => AttemptEvent::Continues.of(item, step, attempt, at),
+                    Some(WaitsFor::People) => AttemptEvent::Waits.of(item, step, attempt, at),
+                    Some(WaitsFor::Events) => AttemptEvent::Awaits.of(item, step, attempt, at),
+                    None => AttemptEvent::Continues.of(item, step, attempt, at),
                 }),
             EngineInput::NoMoreItems => {
                 let waits = !self.once.exhausted && self.graph.has_run_steps();
@@ -265,6 +271,11 @@ impl Run {
                 .map(|_| ItemEvent::GateExpired(gate).of(item, at)),
             EngineInput::Receive(arrival) => {
                 (!self.bounds.arrivals.knows(&arrival.id)).then(|| RunEvent::Received(arrival).at(at))
+            }
+            EngineInput::Emit(arrival) => {
+                let arrivals = &self.bounds.arrivals;
+                let used = self.graph.is_awaited(&arrival.kind) || arrivals.has_sink(&arrival.kind);
+                (used && !arrivals.knows(&arrival.id)).then(|| RunEvent::Emitted(arrival).at(at))
             }
             EngineInput::Published { channel, id, failed } => Some(match failed {
                 None => RunEvent::Published { channel, id }.at(at),
@@ -400,7 +411,9 @@ impl Run {
     /// Applies an event, records it, and adds the effects that it requires.
     fn emit(&mut self, event: Event, out: &mut Out) {
         let published = self.publications(&event);
+        let before = self.bounds.arrivals.count();
         self.apply(&event);
+        self.deliver(before, out);
         for event in published {
             let channels = self.bounds.arrivals.publish(&event).into_iter();
             out.effects.extend(channels.map(|channel| Effect::Publish { channel, event: event.clone() }));
@@ -426,6 +439,7 @@ impl Run {
                     | AttemptEvent::Repeated
                     | AttemptEvent::RetryDue
                     | AttemptEvent::Waits
+                    | AttemptEvent::Awaits
                     | AttemptEvent::Continues => {}
                 }
             }
@@ -455,6 +469,14 @@ impl Run {
             out.effects.extend(known.moved_timers(&self.graph));
         }
         out.events.push(event);
+    }
+
+    /// Hands the events from a number on to documents.
+    fn deliver(&self, from: u64, out: &mut Out) {
+        if self.bounds.arrivals.count() > from {
+            let all = self.bounds.arrivals.for_documents(&self.graph, from).cloned();
+            out.effects.extend(all.map(Effect::Deliver));
+        }
     }
 
     /// Sends the events again that channels have not accepted.

@@ -80,7 +80,9 @@ impl Run {
                 let known = self.bounds.standing.get(gate);
                 self.graph.gate(*gate).is_some() && known.is_none_or(|known| known.at < decision.at)
             }
-            EventKind::Run(RunEvent::Received(arrival)) => !self.bounds.arrivals.knows(&arrival.id),
+            EventKind::Run(RunEvent::Received(arrival) | RunEvent::Emitted(arrival)) => {
+                !self.bounds.arrivals.knows(&arrival.id)
+            }
             EventKind::Step(item, StepEvent::EventTaken { step, event, .. }) => {
                 let known = self.items.get(item);
                 known.is_some_and(|known| known.can_take(&self.graph, &self.bounds.arrivals, *step, *event))

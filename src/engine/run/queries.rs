@@ -7,10 +7,11 @@ use super::super::{Ahead, Ask, Call, Effect};
 use super::{Run, WINDOW};
 use crate::event::{
     Arrival, Decision, DrainReason, GateId, ItemError, ItemId, Settlement, StepPath, StopReason, TypePattern,
-    UnixMillis,
+    UnixMillis, WaitsFor,
 };
 use crate::graph::{Graph, StateId, StepId, ValueId};
 use crate::value::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Run {
@@ -76,6 +77,16 @@ impl Run {
         self.bounds.arrivals.get(number)
     }
 
+    /// The events of this type and subject that steps may still take, also in documents, in their order.
+    pub fn events_for(&self, kind: &str, subject: &str) -> impl Iterator<Item = &Arc<Arrival>> + use<'_> {
+        self.bounds.arrivals.of(kind, subject, 0).map(|(_, arrival)| arrival)
+    }
+
+    /// Whether a step of an item in flight takes an event that has not come, though its type and subject are right.
+    pub fn takes(&self, item: ItemId, step: StepId, arrival: &Arrival) -> bool {
+        !self.bounds.arrivals.is_used(step, &arrival.id) && self.refusal_of(item, step, arrival).is_none()
+    }
+
     /// Why a step of an item in flight does not take an event, though its type and subject are right.
     pub fn refusal_of(&self, item: ItemId, step: StepId, arrival: &Arrival) -> Option<String> {
         self.items.get(&item)?.refusal_of(&self.graph, step, arrival)
@@ -84,6 +95,12 @@ impl Run {
     /// How many items wait for a person and for nothing else, but perhaps for an event.
     pub fn waiting_items(&self) -> u64 {
         self.resting_items(Item::waits_for_people)
+    }
+
+    /// Who moves on a run that rests.
+    pub fn waits_for(&self) -> WaitsFor {
+        let people = self.items.values().any(|item| item.rests() && item.waits_for_people());
+        if people { WaitsFor::People } else { WaitsFor::Events }
     }
 
     /// How many items wait for an event and for nothing else.
@@ -116,13 +133,22 @@ impl Run {
         let effects = self.items.get(&item)?.at_gate(&self.graph, &self.bounds, gate, true);
         effects.into_iter().find_map(|effect| match effect {
             Effect::Ask(ask) => Some(ask),
-            Effect::Call(_) | Effect::Stop { .. } | Effect::Timer { .. } | Effect::Publish { .. } => None,
+            Effect::Call(_)
+            | Effect::Stop { .. }
+            | Effect::Timer { .. }
+            | Effect::Publish { .. }
+            | Effect::Deliver(_) => None,
         })
     }
 
     /// The channels to which events of steps are published, with the types that each takes; to be set first.
     pub fn set_sinks(&mut self, sinks: Vec<(Arc<str>, Vec<TypePattern>)>) {
         self.bounds.arrivals.sinks = sinks;
+    }
+
+    /// The events, by their ids, that a step took on earlier visits in other runs of the document: it takes others.
+    pub fn use_up(&mut self, step: StepId, ids: &BTreeSet<String>) {
+        ids.iter().for_each(|id| self.bounds.arrivals.use_up(step, id));
     }
 
     /// The events of steps that channels did not accept: channel, id, and the reason.

@@ -4,8 +4,9 @@ use super::super::{ChannelLimit, Limits, Policy, Programs};
 use super::roll;
 use crate::condition;
 use crate::graph::{
-    Arm, Await, Each, Edge, Gate, GateId, GateOf, Graph, Group, Guard, Input as Takes, Kind, Need, Output,
-    Passage, Role, StateId, Step, StepId, Taken, Target, ValueId, ValueInfo,
+    Arm, Await, Each, Edge, Gate, GateId, GateOf, Graph, Group, Guard, InnerAwait, InnerEvents, InnerSubject,
+    Input as Takes, Kind, Need, Output, Passage, Role, StateId, Step, StepId, Taken, Target, ValueId,
+    ValueInfo,
 };
 use crate::spec::{Backoff, Mark, OnItemError, Retry, Tolerance};
 use crate::value::Type;
@@ -61,6 +62,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         gates: Vec::new(),
         awaits: None,
         emits: Vec::new(),
+        inside: Default::default(),
         repeats: Vec::new(),
     }
 }
@@ -447,6 +449,11 @@ fn events(seed: u64, graph: &mut Graph) {
         let kind = |salt| KINDS[dice(salt, 2) as usize].to_owned();
         if dice(0, 3) == 0 {
             graph.steps[id.index()].emits = vec![kind(1)];
+        }
+        if dice(7, 4) == 0 {
+            let subject = [InnerSubject::Key, InnerSubject::Run, InnerSubject::Value][dice(8, 3) as usize];
+            let awaits = BTreeSet::from([InnerAwait { event: kind(9), subject }]);
+            graph.steps[id.index()].inside = InnerEvents { awaits, ..InnerEvents::default() };
         }
         if graph.step(id).kind != Kind::Forward || dice(2, 3) > 0 {
             continue;

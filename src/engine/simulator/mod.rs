@@ -7,7 +7,7 @@ mod loops;
 use super::{Effect, EngineInput, Out, Run, Timer};
 use crate::event::{
     Answer, Arrival, AttemptEvent, Cause, Decision, Event, EventKind, Failure, GateId, ItemEvent, ItemId,
-    Millis, Outcome, Reply, RunEvent, StepPath, StopReason, TypePattern, Values,
+    Millis, Outcome, Reply, RunEvent, StepPath, StopReason, TypePattern, Values, WaitsFor,
 };
 use crate::graph::{Graph, Kind, ValueId};
 use crate::value::Value;
@@ -64,7 +64,7 @@ enum Coming {
         item: ItemId,
         step: StepPath,
         attempt: u32,
-        waits: bool,
+        waits: Option<WaitsFor>,
     },
     /// A channel answers for an event, by the hash of both.
     Published(u64),
@@ -103,6 +103,8 @@ pub struct World {
     pub kept: Vec<usize>,
     /// What was published to channels in this life.
     pub sent: BTreeMap<u64, (Arc<str>, String)>,
+    /// The events that were handed to documents in this life, by their ids.
+    pub delivered: Vec<String>,
     offered: u64,
     items: u64,
 }
@@ -120,7 +122,7 @@ impl World {
             }
         }
         let items = roll(seed, &[10], 7);
-        let awaits = graph.steps.iter().any(|step| step.awaits.is_some());
+        let awaits = !graph.awaited().is_empty();
         for (item, kind) in (0..=items).filter(|_| awaits).flat_map(|item| [(item, 0), (item, 1)]) {
             let dice = |what, below| roll(seed, &[82, what, item, kind as u64], below);
             for number in 0..dice(0, 4) {
@@ -138,6 +140,7 @@ impl World {
             calls: BTreeMap::new(),
             kept: Vec::new(),
             sent: BTreeMap::new(),
+            delivered: Vec::new(),
             offered: 0,
             items,
         }
@@ -252,6 +255,10 @@ impl World {
             Effect::Timer { due, timer } => {
                 self.coming.insert((due.max(self.now), Coming::Timer(timer)));
             }
+            Effect::Deliver(event) => {
+                assert!(!self.delivered.contains(&event.id), "seed {}: {} twice", self.seed, event.id);
+                self.delivered.push(event.id.clone());
+            }
             Effect::Publish { channel, event } => {
                 let hash = blake3::hash(format!("{channel} {}", event.id).as_bytes());
                 let hash = u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap());
@@ -285,12 +292,13 @@ impl World {
                     let dice = |what, below| roll(self.seed, &[17, what, item.0, number(step)], below);
                     let mut due = started + takes;
                     if self.graph.step(step.step).kind == Kind::Forward && dice(0, 10) == 0 {
-                        let rests = [(1 + dice(1, 10), true), (11 + dice(2, 40), false)];
+                        let what = [WaitsFor::People, WaitsFor::Events][dice(3, 2) as usize];
+                        let rests = [(1 + dice(1, 10), Some(what)), (11 + dice(2, 40), None)];
                         due += rests[1].0;
                         // What is over by now is not reported again.
                         let over = started + rests[1].0;
                         for (after, waits) in rests {
-                            if over > self.now || over == self.now && !waits {
+                            if over > self.now || over == self.now && waits.is_none() {
                                 let rest = Coming::Rest { item, step, attempt, waits };
                                 self.coming.insert(((started + after).max(self.now), rest));
                             }
@@ -331,7 +339,11 @@ impl World {
                 // Some come twice.
                 let id = format!("{subject}/{kind}/{}", number - number.min(dice(1, 4) / 3));
                 let arrival = Arrival { id, kind, subject, source: None, data: Arc::new(data), at: self.now };
-                vec![EngineInput::Receive(Arc::new(arrival))]
+                // A step in a document publishes some.
+                vec![match dice(2, 3) {
+                    0 => EngineInput::Emit(Arc::new(arrival)),
+                    _ => EngineInput::Receive(Arc::new(arrival)),
+                }]
             }
             Coming::Rest { item, step, attempt, waits } => {
                 vec![EngineInput::Waits { item, step, attempt, waits }]

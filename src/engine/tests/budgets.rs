@@ -132,7 +132,7 @@ fn tried(budget: Budget, tokens: u64) -> Vec<Event> {
                     run.handle(EngineInput::Finished { item, step, attempt, result }, now, &mut out);
                 }
                 Effect::Timer { timer, .. } => run.handle(EngineInput::Due(timer), now, &mut out),
-                Effect::Stop { .. } | Effect::Ask(_) | Effect::Publish { .. } => {}
+                Effect::Stop { .. } | Effect::Ask(_) | Effect::Publish { .. } | Effect::Deliver(_) => {}
             }
         }
     }

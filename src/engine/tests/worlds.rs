@@ -57,7 +57,13 @@ pub(super) fn same(seed: u64, lived: &[Event], rest: &[Event], what: &str) -> bo
         let again = |event: &&Event| match &event.kind {
             EventKind::Run(RunEvent::Published { .. } | RunEvent::NotPublished { .. }) => true,
             EventKind::Attempt(_, _, _, change) => {
-                matches!(change, AttemptEvent::Repeated | AttemptEvent::Waits | AttemptEvent::Continues)
+                matches!(
+                    change,
+                    AttemptEvent::Repeated
+                        | AttemptEvent::Waits
+                        | AttemptEvent::Awaits
+                        | AttemptEvent::Continues
+                )
             }
             _ => false,
         };
@@ -388,7 +394,7 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
                     let narrow = |id: StepId| graph.step(id).channel.as_deref() == Some("narrow");
                     assert!(running.iter().filter(|(_, id)| narrow(id.step)).count() <= 1, "seed {seed}");
                 }
-                EventKind::Attempt(item, step, _, AttemptEvent::Waits) => {
+                EventKind::Attempt(item, step, _, AttemptEvent::Waits | AttemptEvent::Awaits) => {
                     assert!(resting.insert((*item, *step)), "seed {seed}");
                 }
                 // It takes a place again, even if none is free.

@@ -164,7 +164,7 @@ fn every_kind() -> Vec<Record> {
     let bare = Arrival { id: "8".into(), source: None, data: Arc::new(Value::Null), ..arrival.clone() };
     all.extend(records(&[
         RunEvent::Received(Arc::new(arrival)).at(at),
-        RunEvent::Received(Arc::new(bare)).at(at),
+        RunEvent::Received(Arc::new(bare.clone())).at(at),
         StepEvent::AwaitBegan { step, subject: "order-3".into(), since }.of(item, at),
         StepEvent::EventTaken { step, event: 1, at: since + 5 }.of(item, at),
         StepEvent::AwaitExpired(step).of(item, at),
@@ -182,6 +182,8 @@ fn every_kind() -> Vec<Record> {
         ItemEvent::RepeatEnded(RepeatId(0)).of(item, at),
         AttemptEvent::Waits.of(item, path, attempt, at),
         AttemptEvent::Continues.of(item, path, attempt, at),
+        AttemptEvent::Awaits.of(item, path, attempt, at),
+        RunEvent::Emitted(Arc::new(bare)).at(at),
     ]));
     all
 }
@@ -322,4 +324,6 @@ const LINES: &str = r##"{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"elem
 {"event":{"at":1234,"kind":{"item":[3,{"repeat_ended":0}]}}}
 {"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"element":2},2,"waits"]}}}
 {"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"element":2},2,"continues"]}}}
+{"event":{"at":1234,"kind":{"attempt":[3,{"step":1,"element":2},2,"awaits"]}}}
+{"event":{"at":1234,"kind":{"run":{"emitted":{"id":"8","type":"order.shipped","subject":"order-3","data":null,"at":1795968000000}}}}}
 "##;

@@ -103,7 +103,7 @@ fn there_is_none_and_there_is_one_of_another_version_and_one_with_more_keys() {
     let error = read_all(folder.path()).unwrap_err();
     assert!(matches!(error, Unreadable::Version { found, .. } if found == other));
     assert!(
-        error.to_string().ends_with("is of version 5.0, and this program reads up to version 4.0"),
+        error.to_string().ends_with("is of version 6.0, and this program reads up to version 5.0"),
         "{error}"
     );
 }

@@ -1,7 +1,7 @@
 //! A graph for scripts. The shape is stable: keys may be added, none may change or be removed.
 
 use super::sign;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, InnerEvents, ValueId};
 use crate::view::decisions::{self, JsonAwait, JsonGate, JsonRepeat, Passage, Way};
 use serde::Serialize;
 
@@ -40,6 +40,9 @@ struct JsonStep<'a> {
     awaits: Option<JsonAwait<'a>>,
     #[serde(rename = "emit", skip_serializing_if = "<[String]>::is_empty")]
     emits: &'a [String],
+    /// The events of the document that it runs.
+    #[serde(skip_serializing_if = "InnerEvents::is_empty")]
+    inside: &'a InnerEvents,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     repeats: Vec<JsonRepeat<'a>>,
     inputs: Vec<&'a str>,
@@ -83,6 +86,7 @@ pub fn json(graph: &Graph) -> String {
         gates: decisions::json_gates(graph, step),
         awaits: decisions::json_await(graph, step),
         emits: &step.emits,
+        inside: &step.inside,
         repeats: decisions::json_repeats(graph, step),
         inputs: step.inputs.iter().map(|input| name(input.value)).collect(),
         outputs: step.outputs.iter().map(|output| name(output.value)).collect(),

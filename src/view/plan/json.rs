@@ -3,7 +3,7 @@
 use super::missing::{MissingInput, missing};
 use super::{Doer, Given, replaced};
 use crate::adapter::workfolder::WorkFolder;
-use crate::graph::{self, Graph, Kind};
+use crate::graph::{self, Graph, InnerEvents, Kind};
 use crate::spec::{Backoff, Retry, Tolerance};
 use crate::view::decisions::{self, JsonAwait, JsonGate, JsonRepeat, Passage, Way};
 use crate::view::graph::sign;
@@ -66,6 +66,9 @@ struct PlannedStep<'a> {
     awaits: Option<JsonAwait<'a>>,
     #[serde(rename = "emit", skip_serializing_if = "<[String]>::is_empty")]
     emits: &'a [String],
+    /// The events of the document that it runs.
+    #[serde(skip_serializing_if = "InnerEvents::is_empty")]
+    inside: &'a InnerEvents,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     repeats: Vec<JsonRepeat<'a>>,
     /// Required inputs that may be absent, so that it does not run.
@@ -140,6 +143,7 @@ fn step<'a>(
         gates: decisions::json_gates(graph, step),
         awaits: decisions::json_await(graph, step),
         emits: &step.emits,
+        inside: &step.inside,
         repeats: decisions::json_repeats(graph, step),
         may_lack: lacks[id.index()].clone(),
         retry: step.retry.map(retry),

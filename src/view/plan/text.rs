@@ -91,6 +91,9 @@ fn events(graph: &Graph, width: Option<usize>) -> String {
             |awaits: &crate::graph::Await| vec![title(), "waits for".to_owned(), visible(&awaits.text())];
         rows.extend(step.awaits.as_ref().map(waits));
         rows.extend(step.emits.iter().map(|event| vec![title(), "publishes".to_owned(), visible(event)]));
+        let inside = |what: &str, event: &str| vec![title(), format!("{what} inside"), visible(event)];
+        rows.extend(step.inside.awaits.iter().map(|awaits| inside("waits", &awaits.event)));
+        rows.extend(step.inside.emits.iter().map(|event| inside("publishes", event)));
     }
     let header = ["step", "", "event"];
     if rows.is_empty() { String::new() } else { format!("\n{}", table(&header, rows, width)) }
