@@ -20,6 +20,7 @@
 //! - [`cases`]: cases of a document, run on the engine without agents.
 //! - [`stats`]: folds over rows.
 //! - [`history`]: stored runs: their state, and their resumption.
+//! - [`cluster`](https://docs.restate.dev): runs on Restate, with the feature `restate`.
 //! - [`view`]: tables, progress, drawings.
 //! - [`page`]: the page of a run.
 //! - [`serve`]: runs over HTTP.
@@ -126,6 +127,8 @@
 pub mod adapter;
 pub mod cases;
 pub mod cli;
+#[cfg(feature = "restate")]
+pub mod cluster;
 pub mod condition;
 pub mod diag;
 pub mod disk;

@@ -19,6 +19,8 @@ pub mod exchanges;
 pub mod fake;
 pub mod fence;
 pub mod http;
+#[cfg(feature = "restate")]
+pub mod ingress;
 pub mod launch;
 mod live;
 pub mod logs;

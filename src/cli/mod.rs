@@ -46,6 +46,8 @@ mod trace;
 mod trust;
 mod validate;
 mod verify;
+#[cfg(feature = "restate")]
+mod worker;
 
 pub use exit::Exit;
 use help::with_exits;
@@ -108,6 +110,8 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[cfg(feature = "restate")]
+    Worker(worker::Args),
 }
 
 // The options of a command on stored runs. Not a doc comment: clap would use it as the help of each command.
@@ -155,6 +159,8 @@ impl Command {
             | Command::Schema(_)
             | Command::Completions(_)
             | Command::Man(_) => None,
+            #[cfg(feature = "restate")]
+            Command::Worker(_) => None,
         }
     }
 }
@@ -219,6 +225,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Agents(args) => agents::run(args, &mut terminal),
         Command::Doctor(args) => doctor::run(args, &mut terminal),
         Command::Completions(args) => completions::run(args, &mut terminal),
+        #[cfg(feature = "restate")]
+        Command::Worker(args) => worker::run(args, &mut terminal),
     };
     match done {
         Ok(exit) => exit,

@@ -135,7 +135,21 @@ struct Sent {
 
 fn send(home: &Path, arrival: &Arc<Arrival>, terminal: &mut Terminal) -> anyhow::Result<Sent> {
     match try_lock(home) {
-        Ok(lock) => record(home, LockedRun::locked(home, lock)?, arrival),
+        Ok(lock) => {
+            let taken = LockedRun::locked(home, lock)?;
+            if taken.history.options.ingress.is_empty() {
+                return record(home, taken, arrival);
+            }
+            // Its server takes the event, whether or not the run is followed.
+            let (mut prospect, _) = check(&taken.history, arrival)?;
+            prospect.known |= is_stored(home, arrival);
+            if !prospect.known {
+                let request = SignalRequest { signal: arrival.clone(), name: None };
+                Inbox::of(home).put(&request).context("cannot hand the event to the run")?;
+            }
+            run::deliver(home, &taken.history.options, &taken.history.header().run);
+            Ok(Sent { prospect, active: false, late: false })
+        }
         Err(LockError::Storage(error)) => {
             Err(error).with_context(|| format!("cannot lock {}", home.display()))
         }

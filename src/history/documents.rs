@@ -86,6 +86,16 @@ impl Documents {
     }
 }
 
+/// The graph of a run by its header.
+///
+/// # Errors
+/// As for [`Documents::graph`], or when a step has another meaning.
+#[cfg(feature = "restate")]
+pub fn graph_of(header: &Header, options: &RunOptions) -> Result<Graph, Error> {
+    let graph = Documents::first(header.clone()).graph(options)?;
+    if header.definition == definition(&graph) { Ok(graph) } else { Err(another(header)) }
+}
+
 /// The meaning of each step, without prose, as a hash.
 pub fn definition(graph: &Graph) -> Vec<StepDefinition> {
     let hash = |id| blake3::hash(graph.meaning(id).as_bytes()).to_hex()[..32].to_owned();

@@ -34,6 +34,8 @@ mod used;
 
 pub use children::{ChildAgent, ChildDocument};
 pub use documents::definition;
+#[cfg(feature = "restate")]
+pub use documents::graph_of;
 pub use end::RunEnd;
 pub use error::{Error, ErrorKind};
 pub use events::{AwaitingStep, EventLog, Prospect, UntakenEvent};

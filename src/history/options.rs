@@ -58,6 +58,9 @@ pub struct RunOptions {
     /// The events of the documents that its steps run, by their paths as the document writes them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inner_events: Vec<(String, InnerEvents)>,
+    /// The addresses of the Restate server that drives the run; empty if this program does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ingress: Vec<String>,
     /// The trace of the caller, as W3C trace context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

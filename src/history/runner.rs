@@ -16,6 +16,8 @@ use crate::runtime::{
     AgentQuestions, Asks, Bindings, Border, Durable, ItemStream, Loop, Observer, OtherInputs, Outbox,
     ReportedColumns, Requests, Sources, UsedKeys, Workspace,
 };
+#[cfg(feature = "restate")]
+use crate::runtime::{Mirror, NewsFeed, RequestSender};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -107,6 +109,8 @@ pub struct Runner {
     columns: ReportedColumns,
     retry: Vec<RetryRequest>,
     revoke: Option<ItemId>,
+    /// How many events it had when it was resumed.
+    known: u64,
     /// Makes its spans, if they are sent somewhere.
     traced: Option<Traced>,
 }
@@ -118,6 +122,8 @@ pub struct DriveOutcome {
     pub trouble: Option<anyhow::Error>,
     /// If the run was left because it waits: how long until it is to continue at the latest.
     pub wakes: Option<Duration>,
+    /// The run was left while it is driven elsewhere.
+    pub left: bool,
     _lock: Option<Lock>,
 }
 
@@ -157,6 +163,7 @@ impl Runner {
             columns: ReportedColumns::default(),
             retry: Vec::new(),
             revoke: None,
+            known: 0,
             traced,
         }
     }
@@ -181,7 +188,8 @@ impl Runner {
         }
         all.extend(runner.traced.as_mut().map(|traced| traced as &mut dyn Observer));
         let recalled = taken.recall(&mut runner.run, bindings.redactor(), &mut all)?;
-        let Recalled { last, started, asked, columns } = recalled;
+        let Recalled { last, started, asked, columns, events } = recalled;
+        runner.known = events;
         runner.traced.iter_mut().for_each(Traced::continues);
         let report = taken.end_orphans(&started).await?;
         runner.prepared.bindings.recover(&runner.id).await.map_err(not_recovered)?;
@@ -195,6 +203,11 @@ impl Runner {
     /// The run's own folder.
     pub fn home(&self) -> &Path {
         self.prepared.workspace.root()
+    }
+
+    /// How many events the run had when it was resumed.
+    pub fn known(&self) -> u64 {
+        self.known
     }
 
     /// Whether the run was resumed.
@@ -256,7 +269,43 @@ impl Runner {
         let trouble = driven.and(closed).err().map(judged);
         let wakes = turns.wakes;
         drop(turns);
-        let outcome = DriveOutcome { run, trouble, wakes, _lock: lock };
+        let outcome = DriveOutcome { run, trouble, wakes, left: false, _lock: lock };
+        if let Some((traced, end)) = traced.as_mut().zip(outcome.ending()) {
+            traced.end(end);
+        }
+        outcome
+    }
+}
+
+#[cfg(feature = "restate")]
+impl Runner {
+    /// Follows the run, which is driven elsewhere, until it has ended, is left, or waits for people or events. `waits` is
+    /// whether to stay then.
+    pub async fn follow(
+        self,
+        mut observers: Vec<&mut dyn Observer>,
+        requests: Requests,
+        (news, pass_on): (NewsFeed, RequestSender),
+        waits: bool,
+    ) -> DriveOutcome {
+        let Runner { mut run, prepared, durable, lock, mut traced, .. } = self;
+        let mut all: Vec<&mut dyn Observer> = Vec::with_capacity(observers.len() + 1);
+        for observer in &mut observers {
+            all.push(&mut **observer);
+        }
+        all.extend(traced.as_mut().map(|traced| traced as &mut dyn Observer));
+        let inbox = prepared.workspace.inbox();
+        let redactor = prepared.bindings.redactor().clone();
+        let cancelled = is_cancelled(prepared.workspace.root());
+        let mut mirror = Mirror { observers: all, durable, redactor, inbox, waits, cancelled, left: false };
+        let followed = mirror.follow(&mut run, news, requests, pass_on).await;
+        let closed = match mirror.durable.take() {
+            Some(durable) => durable.close().map_err(anyhow::Error::from),
+            None => Ok(()),
+        };
+        let (trouble, left) = (followed.and(closed).err().map(judged), mirror.left);
+        drop(mirror);
+        let outcome = DriveOutcome { run, trouble, wakes: None, left, _lock: lock };
         if let Some((traced, end)) = traced.as_mut().zip(outcome.ending()) {
             traced.end(end);
         }
@@ -272,7 +321,7 @@ impl DriveOutcome {
 
     /// How the run has ended; `None` if it was interrupted, or waits for people or events, and can be resumed.
     pub fn ending(&self) -> Option<RunEnd> {
-        if self.waits() {
+        if self.waits() || self.left {
             return None;
         }
         let once = self.run.run_steps().map(|end| end.state);

@@ -68,6 +68,8 @@ pub(super) struct Recalled {
     pub started: Vec<ProcessIdentity>,
     pub asked: UsedKeys,
     pub columns: ReportedColumns,
+    /// How many events there are.
+    pub events: u64,
 }
 
 impl LockedRun {
@@ -153,7 +155,7 @@ impl LockedRun {
         let mut retries = self.history.retries()?;
         self.retry.iter().for_each(|retry| retries.add(retry.item));
         self.revoke.iter().for_each(|item| retries.revoke(*item));
-        let (mut last, mut asked) = (0, UsedKeys::default());
+        let (mut last, mut asked, mut events) = (0, UsedKeys::default(), 0);
         let mut started: HashMap<(ItemId, StepPath, u32), Vec<ProcessIdentity>> = HashMap::new();
         // What items that are over have made flows on only into the steps that run once for all items.
         let (mut named, keeps) = (BTreeMap::new(), self.history.graph.has_run_steps());
@@ -183,6 +185,7 @@ impl LockedRun {
             if let EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(_)) = &event.kind {
                 started.remove(&(*item, *step, *attempt));
             }
+            events += 1;
             last = last.max(event.at);
             asked.see(&event);
             let void = run.recall_past(&event, &mut retries);
@@ -198,7 +201,7 @@ impl LockedRun {
         })?;
         self.refuse_named(&named, run)?;
         let started = started.into_values().flatten().collect();
-        Ok(Recalled { last, started, asked, columns })
+        Ok(Recalled { last, started, asked, columns, events })
     }
 
     fn refuse_named(&self, named: &BTreeMap<ItemId, Named>, run: &Run) -> Result<(), Error> {

@@ -4,17 +4,17 @@ use super::files::Room;
 use super::live::LiveBoard;
 use super::timers::Timers;
 use super::workspace::attempt_name;
-use super::{Loop, identity};
+use super::{AgentQuestions, Loop, Workspace, identity};
 use crate::adapter::question::Questions;
 use crate::adapter::redact::{ItemRedactor, Redactor};
 use crate::adapter::{
-    self, Adapter, AttemptLog, Bound, Context, Conversation, Declared, LiveWords, LogIntake, LogPlace, Rests,
-    Said, Spawned, Spawns, Stop, Stopper, Urgency, contract,
+    self, Adapter, AttemptLog, Bound, Context, Conversation, Declared, LiveWords, LogIntake, LogPlace,
+    OuterEvents, Rests, Said, Spawned, Spawns, Stop, Stopper, Urgency, contract,
 };
 use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath, StopReason};
 use crate::graph::{Graph, Instructions, StepId, ValueId};
-use crate::spans::SpanId;
+use crate::spans::{SpanId, TraceContext};
 use crate::value::{Type, Value, in_conditions};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -157,6 +157,42 @@ pub(super) fn timer_of(call: &Call) -> Timer {
     Timer::Attempt { item: call.item, step: call.step, attempt: call.attempt }
 }
 
+/// What attempts are made with.
+pub(super) struct Ground<'a> {
+    pub graph: &'a Graph,
+    pub run_id: &'a Arc<str>,
+    pub outermost: &'a Arc<str>,
+    pub trace: TraceContext,
+    pub forward_key: Option<&'a str>,
+    pub bindings: &'a Bindings,
+    pub workspace: &'a Workspace,
+    pub questions: Option<&'a AgentQuestions>,
+    /// The events of the documents that its steps run.
+    pub events: Option<&'a OuterEvents>,
+    /// Whether the run has a journal.
+    pub stores: bool,
+    /// When the run's deadline passes.
+    pub until: Option<Millis>,
+}
+
+impl Loop<'_> {
+    pub(super) fn ground(&self) -> Ground<'_> {
+        Ground {
+            graph: &self.graph,
+            run_id: &self.run_id,
+            outermost: &self.outermost,
+            trace: self.trace,
+            forward_key: self.forward_key.as_deref(),
+            bindings: &self.bindings,
+            workspace: &self.workspace,
+            questions: self.questions.as_ref(),
+            events: Some(&self.border.events),
+            stores: self.durable.is_some(),
+            until: self.until(),
+        }
+    }
+}
+
 pub(super) struct Calls {
     answers: UnboundedSender<EngineInput>,
     /// Processes that were started for the calls.
@@ -184,7 +220,7 @@ impl Calls {
         Calls { answers, spawned, said, under_way, live, logs, killed: false, paused: false }
     }
 
-    pub fn begin(&mut self, all: &Loop<'_>, call: Call, now: Millis) {
+    pub fn begin(&mut self, all: &Ground<'_>, call: Call, now: Millis) {
         let (stopper, stop) = Stop::new();
         if self.paused {
             stopper.pause();
@@ -196,7 +232,7 @@ impl Calls {
         let attempt = (call.item, call.step, call.attempt);
         let spawns = Spawns::of(attempt, self.spawned.clone());
         // Without a journal they are not stored.
-        let conversation = match all.durable.is_some() {
+        let conversation = match all.stores {
             true => Conversation::of(attempt, &binding.outputs, redactor.clone(), self.said.clone()),
             false => Conversation::default(),
         };
@@ -205,7 +241,7 @@ impl Calls {
                 let live = self.live.begin(attempt, &binding.outputs);
                 let conversation = conversation.clone();
                 let redactor = ItemRedactor::new(redactor.clone(), item);
-                let questions = match all.questions.clone() {
+                let questions = match all.questions.cloned() {
                     Some(to) => Questions::new(to, about(&request.context), redactor.clone()),
                     None => Questions::default(),
                 };
@@ -324,13 +360,13 @@ impl Calls {
 }
 
 fn request(
-    all: &Loop<'_>,
+    all: &Ground<'_>,
     binding: &BoundStep,
     call: &Call,
     now: Millis,
 ) -> Result<(adapter::Call, Room), String> {
     let name = |id| Arc::<str>::from(all.graph.value(id).name.as_str());
-    let (key, forward_key) = identity::keys_of(&all.run_id, &all.graph, call);
+    let (key, forward_key) = identity::keys_of(all.run_id, all.graph, call);
     let item = match call.item {
         ItemId::RUN => "run".to_owned(),
         ItemId(number) => number.to_string(),
@@ -338,7 +374,7 @@ fn request(
     let element = call.step.element.map(|element| format!(".{element}")).unwrap_or_default();
     let attempt_id = format!("{item}-{}{element}-{}", call.step.step.0, call.attempt);
     let place = (&*binding.phase, call.step.element);
-    let span = SpanId::of_attempt(&all.run_id, call.item, place, call.attempt);
+    let span = SpanId::of_attempt(all.run_id, call.item, place, call.attempt);
     let mut inputs = Vec::with_capacity(call.inputs.len());
     let mut paths = Vec::new();
     for (id, value) in &call.inputs {
@@ -363,7 +399,7 @@ fn request(
     let outputs = binding.outputs.clone();
     let wanted = binding.adapter.has_folder();
     let room = all.workspace.room((call.item, &call.key), &place, &attempt_id, outputs, wanted);
-    let room = if all.durable.is_some() { room.lasting() } else { room };
+    let room = if all.stores { room.lasting() } else { room };
     let place = (super::folder_name(call.item, &call.key), place);
     let call = adapter::Call {
         context: Context {
@@ -376,7 +412,7 @@ fn request(
             element: call.step.element,
             traceparent: all.trace.below(span).to_string(),
             idempotency_key: key,
-            forward_key: forward_key.or_else(|| all.forward_key.as_deref().map(str::to_owned)),
+            forward_key: forward_key.or_else(|| all.forward_key.map(str::to_owned)),
             agent: binding.agent.clone(),
             channel: binding.channel.clone(),
             budget: call.left,
@@ -397,7 +433,7 @@ fn request(
         questions: Questions::default(),
         log: AttemptLog::default(),
         rests: Rests::default(),
-        events: all.border.events.clone(),
+        events: all.events.cloned().unwrap_or_default(),
         redactor: ItemRedactor::default(),
     };
     Ok((call, room))
@@ -423,9 +459,9 @@ fn instructions(of: &Instructions, inputs: &[(Arc<str>, Arc<Value>)]) -> Result<
 
 /// The latest time at which an attempt is stopped: its own deadline, that of its item, or that of the run, which
 /// compensations and steps that run always ignore.
-fn stopped_by(all: &Loop<'_>, call: &Call) -> Option<Millis> {
+fn stopped_by(all: &Ground<'_>, call: &Call) -> Option<Millis> {
     let lasts = call.compensates.is_some() || all.graph.step(call.step.step).always;
-    let run = all.until().filter(|_| !lasts);
+    let run = all.until.filter(|_| !lasts);
     call.until.into_iter().chain(run).min()
 }
 

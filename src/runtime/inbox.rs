@@ -44,7 +44,7 @@ impl DecisionRequest {
     }
 
     /// The decision for the engine; nothing for a gate that the document does not have.
-    pub(super) fn inputs(&self, graph: &Graph, run: &Run) -> Vec<EngineInput> {
+    pub(crate) fn inputs(&self, graph: &Graph, run: &Run) -> Vec<EngineInput> {
         let Some(gate) = self.gate(graph) else { return Vec::new() };
         let input = |item| EngineInput::Decide { gate, item, decision: self.decision.clone() };
         let Some(keys) = &self.items else { return vec![input(None)] };

@@ -14,14 +14,18 @@ mod identity;
 mod inbox;
 mod live;
 mod logs;
+#[cfg(feature = "restate")]
+mod mirror;
 mod nested;
 mod observer;
 mod outbox;
 mod outer;
 mod signals;
+#[cfg(feature = "restate")]
+mod single;
 #[cfg(test)]
 mod tests;
-mod timers;
+pub(crate) mod timers;
 mod workspace;
 
 pub use asked::{OtherInputs, UsedKeys};
@@ -32,11 +36,15 @@ pub use events::Sources;
 pub use files::{Finder, below_items, by_name, paths};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
 pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
+#[cfg(feature = "restate")]
+pub use mirror::{Mirror, News, NewsFeed, RequestSender};
 pub use nested::{nested, woken};
 pub use observer::{LastWords, Observer};
 pub use outbox::{BoundSink, Outbox, event_source};
 pub use outer::Border;
 pub use signals::{Caught, listen, outlive_large_files};
+#[cfg(feature = "restate")]
+pub use single::Attempts;
 pub use workspace::{
     NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_run, nested_runs,
 };
@@ -616,7 +624,7 @@ impl Loop<'_> {
                     if let Some(due) = call.deadline {
                         timers.add(due, calls::timer_of(&call));
                     }
-                    calls.begin(self, call, now);
+                    calls.begin(&self.ground(), call, now);
                 }
             }
         }

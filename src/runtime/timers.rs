@@ -6,7 +6,7 @@ use crate::event::{ItemId, Millis};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(crate) struct Timers {
     by_due: BTreeSet<(Millis, Timer)>,
     /// Due times of all timers that belong to an item.
     by_item: BTreeMap<ItemId, Vec<(Millis, Timer)>>,

@@ -24,7 +24,7 @@ pub struct Fence {
 }
 
 /// The command that runs all this; it cannot run itself.
-const TESTS: &str = "cargo test --features nats,telemetry --locked";
+const TESTS: &str = "cargo test --features nats,telemetry,restate --locked";
 
 #[test]
 fn what_the_pages_show_is_what_happens() {

@@ -55,10 +55,11 @@ const OPENING: [&str; 20] = [
 ];
 
 /// What only some rooms may contain, with these rooms.
-const ONLY_IN: [(&[&str], &[&str]); 6] = [
+const ONLY_IN: [(&[&str], &[&str]); 7] = [
     (&["reqwest::", "rustls::", "async_nats::", "opentelemetry"], &["adapter"]),
     (&["axum::", "hyper::", "hyper_util::"], &["adapter", "serve"]),
-    (&["tokio::"], &["runtime", "adapter", "serve", "cli"]),
+    (&["tokio::"], &["runtime", "adapter", "cluster", "serve", "cli"]),
+    (&["restate_sdk::"], &["cluster"]),
     (
         &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!(", "std::env", "io::stdout", "io::stderr"],
         &["cli"],

@@ -98,6 +98,8 @@ mod readable;
 mod reference;
 mod release;
 mod replay;
+#[cfg(feature = "restate")]
+mod restate;
 mod results;
 mod resume;
 mod retry_items;
@@ -145,6 +147,8 @@ mod write;
 use support::collector;
 #[cfg(feature = "nats")]
 use support::jetstream;
+#[cfg(feature = "restate")]
+use support::restate_server;
 use support::{
     aimock, coding, dialogue, editor, parsers, parts, place, program, python, screen, serving, shop_floor,
 };

@@ -255,6 +255,15 @@ fn carry_out(
     terminal: &mut Terminal,
 ) -> anyhow::Result<(Vec<DecisionOutcome>, bool)> {
     match try_lock(outer) {
+        Ok(lock) if away(outer)? => {
+            // Its server takes the decision, whether or not the run is followed.
+            drop(lock);
+            let history = History::open(home)?;
+            let before = outcome(&history, wanted, decision)?;
+            hand_over(&history, wanted, decision)?;
+            run::deliver(outer, &history.options, &history.header().run);
+            Ok((before, false))
+        }
         Ok(lock) => Ok((record((outer, home), lock, wanted, decision)?, false)),
         Err(LockError::Storage(error)) => {
             Err(error).with_context(|| format!("cannot lock {}", outer.display()))
@@ -263,19 +272,8 @@ fn carry_out(
             let history = History::open(home)?;
             let before = outcome(&history, wanted, decision)?;
             let inbox = Inbox::of(home);
-            let graph = history.graph.clone();
+            let names = hand_over(&history, wanted, decision)?;
             drop(history);
-            let mut names = Vec::new();
-            for one in wanted {
-                let gate = graph.gate(one.gate).map(|gate| graph.gate_name(gate)).unwrap_or_default();
-                let request = DecisionRequest {
-                    gate,
-                    items: one.items.clone(),
-                    decision: decision.clone(),
-                    name: None,
-                };
-                names.push(inbox.put(&request).context("cannot hand the decision to the run")?);
-            }
             let since = Instant::now();
             while names.iter().any(|name| inbox.holds(name)) {
                 if let Ok(lock) = try_lock(outer) {
@@ -293,6 +291,24 @@ fn carry_out(
             Ok((after(&history, wanted, decision)?, true))
         }
     }
+}
+
+/// Whether a server drives the run.
+fn away(home: &Path) -> anyhow::Result<bool> {
+    Ok(!History::open(home)?.options.ingress.is_empty())
+}
+
+/// Stores the decision for the runner; returns the names of the files.
+fn hand_over(history: &History, wanted: &[Wanted], decision: &Decision) -> anyhow::Result<Vec<String>> {
+    let (inbox, graph) = (Inbox::of(history.home()), &history.graph);
+    let mut names = Vec::new();
+    for one in wanted {
+        let gate = graph.gate(one.gate).map(|gate| graph.gate_name(gate)).unwrap_or_default();
+        let items = one.items.clone();
+        let request = DecisionRequest { gate, items, decision: decision.clone(), name: None };
+        names.push(inbox.put(&request).context("cannot hand the decision to the run")?);
+    }
+    Ok(names)
 }
 
 /// What the decision comes to for a run as it is.

@@ -96,6 +96,14 @@ fn go_on_with(
         tell_ended(&taken.history, terminal)?;
         return Ok(ending.into());
     }
+    if let Ask::Resume { current: true } = ask
+        && !taken.history.options.ingress.is_empty()
+    {
+        let message = "Restate drives this run with the document with which it began; nothing was changed";
+        return Err(Stop::new(Exit::Invalid, message)
+            .help("follow it to its end, then retry what failed with the current document: orderflow retry --use-current")
+            .into());
+    }
     let retry = match ask {
         Ask::Resume { .. } => None,
         Ask::Retry { keys, .. } => Some(taken.history.retries_of(keys)?),
@@ -105,6 +113,12 @@ fn go_on_with(
     let mut notice = None;
     if let Some(retry) = retry {
         let over = taken.history.ending()?.is_some();
+        if !over && !options.ingress.is_empty() {
+            let message = "the run has not ended, and Restate drives it; nothing was retried";
+            return Err(Stop::new(Exit::Invalid, message)
+                .help("follow it to its end first: orderflow resume")
+                .into());
+        }
         if retry.is_empty() {
             let none = match ask {
                 Ask::Edited { .. } => "no item to retry",

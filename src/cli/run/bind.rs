@@ -171,6 +171,32 @@ pub fn find<'a>(
     Err(Stop::new(Exit::Invalid, "not every step can be done; nothing was run").into())
 }
 
+/// The doers of those steps whose agents are among these, for a worker; the other steps are never called there.
+///
+/// # Errors
+/// What is missing for a step, or a secret.
+#[cfg(feature = "restate")]
+pub fn some<'a>(
+    document: &'a Document,
+    graph: &'a Graph,
+    settings: &'a Settings,
+    agents: &[String],
+    terminal: &mut Terminal,
+) -> anyhow::Result<Doers<'a>> {
+    let (mut steps, mut wanted) = (Vec::new(), BTreeSet::new());
+    for step in &graph.steps {
+        let is_ours = step.agent.as_ref().is_some_and(|agent| agents.contains(agent));
+        let found = if is_ours { doer(document, step, settings, false) } else { Ok(None) };
+        let found = found.map_err(|problem| anyhow::anyhow!("{}: {}", step.title, problem.message))?;
+        if is_ours {
+            wanted.extend(gives(step, graph, settings));
+        }
+        steps.push((step, found.unwrap_or(Doer::Stub)));
+    }
+    let secrets = Secrets::fetch(&wanted, settings, terminal)?;
+    Ok(Doers { steps, children: Vec::new(), secrets })
+}
+
 /// The search for the doers of the steps of a document, and of the documents that they run.
 struct Search<'a> {
     settings: &'a Settings,

@@ -53,6 +53,13 @@ pub fn limits(
     limits
 }
 
+/// The limits of a run whose steps are done by other machines.
+pub fn elsewhere(launch: &Launch, graph: &Graph, settings: &Settings) -> Limits {
+    let mut limits = Limits::jobs(launch.options.jobs.or(graph.settings.jobs).unwrap_or(ELSEWHERE));
+    named(&mut limits, settings);
+    limits
+}
+
 /// The limits of one run of a document that a step runs.
 pub fn of_child(jobs: Option<usize>, (graph, bindings): (&Graph, &Bindings), settings: &Settings) -> Limits {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);

@@ -20,7 +20,7 @@ use super::results::Results;
 use super::telemetry::Telemetry;
 use super::waits;
 use super::write::{self, NewRows};
-use super::{Launch, LogFormat, bind, limits, logged, not_alone, paths};
+use super::{Launch, LogFormat, bind, elsewhere, limits, logged, not_alone, paths};
 use crate::diag::render::visible;
 use crate::engine::Policy;
 use crate::event::StopReason;
@@ -58,7 +58,12 @@ pub fn run(
     let phases: Vec<String> = graph.steps.iter().map(|step| step.phase.clone()).collect();
     let part = launch.options.part(graph).map_err(|why| not_alone(why, &launch.options))?;
     let (stub, replays) = (launch.options.stub, launch.exchanges.replays());
-    let doers = bind::find(document, &part.graph, settings, stub, replays, terminal);
+    // Its steps are done by workers of a server, which drives it.
+    let away = !launch.options.ingress.is_empty();
+    let doers = match away {
+        true => elsewhere::doers(&launch, document, &part.graph, settings, terminal),
+        false => bind::find(document, &part.graph, settings, stub, replays, terminal),
+    };
     let before = taken.as_ref().map(before).transpose()?;
     let alone = launch.show.is_quiet() || !trust::answers(terminal);
     let lacks_source = part.graph.awaited().iter().any(|kind| !settings.brings(kind));
@@ -99,7 +104,7 @@ pub fn run(
         (doers, work) => (doers?, work?),
     };
     write::prepare(&launch.options, work.total())?;
-    if !launch.show.is_quiet() {
+    if !launch.show.is_quiet() && !away {
         bind::warn_of_unset(&part.graph, settings, terminal);
         for (_, child) in document.run_by(&part.graph) {
             bind::warn_of_unset(child, settings, terminal);
@@ -108,6 +113,9 @@ pub fn run(
     // A cancelled run begins no more items.
     if let Some(before) = before.as_ref().filter(|before| !is_cancelled(before.home)) {
         work.same(before.items.as_ref())?;
+    }
+    if away && taken.is_none() {
+        elsewhere::ready(&launch.options.ingress, &part.graph, terminal)?;
     }
     let exchanges = launch.exchanges.open(taken.is_some())?;
     let (id, workspace) = match &taken {
@@ -141,9 +149,13 @@ pub fn run(
     };
     let bindings = doers.bind(document, &part.graph, bound, &work.stubbed)?;
     let spans = telemetry.as_ref().map(|to| doers.destination(&to.sink(), &document.source.name));
-    let stubbed_steps = doers.stubbed_steps();
+    let stubbed_steps = if away { Vec::new() } else { doers.stubbed_steps() };
     let graph = Arc::new(part.graph);
-    let policy = policy(&launch, (&graph, &bindings), settings, terminal);
+    let mut policy = policy(&launch, (&graph, &bindings), settings, terminal);
+    if away {
+        policy.limits = limits::elsewhere(&launch, &graph, settings);
+    }
+    let sent = policy.clone();
     let basis = Basis {
         total: Some(work.total()),
         tolerate: policy.tolerate,
@@ -189,13 +201,19 @@ pub fn run(
     // Without this record, the run must be adopted before it can be resumed.
     let own = |trusted| trust::runs::Writing::begin(&home, &document.with_run_by(&graph), trusted).map(Some);
     let gone_on = if taken.is_some() { own(launch.trust) } else { Ok(None) };
+    let mut followed = None;
     let runner = match taken {
         Some(taken) => {
+            if away {
+                followed = Some(elsewhere::Before::of(&taken, sent)?);
+            }
             let mut past = progress.past();
             let observers: &mut [&mut dyn Observer] = &mut [&mut record, &mut past, &mut results];
             let (runner, orphans) = tokio.block_on(Runner::resume(taken, prepared, observers))?;
             progress.orphans(&orphans);
-            progress.resumed(&runner.run);
+            if !away {
+                progress.resumed(&runner.run);
+            }
             runner
         }
         None if launch.no_journal => Runner::fleeting(id, prepared),
@@ -211,6 +229,11 @@ pub fn run(
             launch.options.inner_events = graph.inner_events();
             let (options, items) = (launch.options.clone(), work.store(&home)?);
             let new = New { run: id, started, document: text, options, items };
+            if away {
+                let header = new.header(&graph)?;
+                followed =
+                    Some(elsewhere::Before { header, policy: sent, retry: Vec::new(), past: Vec::new() });
+            }
             // If this cannot be stored, the next call fails too, and reports it.
             let _ = trust::runs::Writing::expect(
                 &home,
@@ -241,7 +264,13 @@ pub fn run(
     let attending = (desk, decided.clone(), launch.wait, channels.of(&head.run, &head.started));
     let observers: Vec<&mut dyn Observer> =
         vec![&mut record, &mut progress, &mut outline, &mut decided, &mut results];
-    let (outcome, caught) = drive(tokio, runner, &work, observers, attending)?;
+    let (outcome, caught) = match followed {
+        Some(before) => {
+            let to = (launch.options.ingress.as_slice(), launch.wait);
+            elsewhere::follow(tokio, runner, &work, observers, before, to)?
+        }
+        None => drive(tokio, runner, &work, observers, attending)?,
+    };
     if let Some(telemetry) = telemetry {
         telemetry.finish(&launch.show, terminal);
     }
@@ -256,7 +285,7 @@ pub fn run(
         terminal.talk("  help: set XDG_STATE_HOME to a folder of yours, or orderflow adopt has to take the run over before it can be resumed\n");
     }
     let left = work.total().saturating_sub(outcome.run.tally().admitted);
-    let done = outcome.run.stopped().is_none() && !outcome.waits();
+    let done = outcome.run.stopped().is_none() && !outcome.waits() && !outcome.left;
     head.complete = outcome.trouble.is_none() && done && left == 0;
     // Whatever failed, the events so far are shown.
     let finished = record.finish(&head, left).map(|mut finished| {
@@ -275,6 +304,12 @@ pub fn run(
     {
         let name = visible(&find::called(&home)?);
         terminal.talk(&format!("the run is paused; continue it with orderflow resume {name}\n"));
+    }
+    if outcome.left && !launch.show.is_quiet() {
+        let name = visible(&find::called(&home)?);
+        terminal.talk(&format!(
+            "the run continues without this command; follow it with orderflow resume {name}, or end it with orderflow cancel {name}\n"
+        ));
     }
     // The reason of the exit code, so also where only the result is shown. Events have it already.
     if outcome.waits() && launch.show.log_format != LogFormat::Json {
@@ -453,6 +488,6 @@ fn policy(
 }
 
 /// The third signal: exits at once and may lose data.
-fn leave(signal: i32) -> ! {
+pub(super) fn leave(signal: i32) -> ! {
     std::process::exit(128 + signal)
 }

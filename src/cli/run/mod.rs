@@ -6,6 +6,7 @@ mod bind;
 mod board;
 mod channels;
 mod display;
+mod elsewhere;
 mod explain;
 mod inputs;
 mod limits;
@@ -136,6 +137,9 @@ pub struct Args {
     /// Count warnings about the document as errors
     #[arg(long, conflicts_with = "replay")]
     strict: bool,
+    #[cfg(feature = "restate")]
+    #[command(flatten)]
+    engine: EngineArgs,
     /// The id of the new run; `orderflow serve` knows it before the run begins
     #[arg(long, hide = true, value_name = "ID", value_parser = run_id, conflicts_with_all = ["replay", "no_journal"])]
     run_id: Option<String>,
@@ -143,6 +147,36 @@ pub struct Args {
     exchanges: ExchangesArgs,
     #[command(flatten)]
     show: Show,
+}
+
+/// What drives the run.
+#[cfg(feature = "restate")]
+#[derive(clap::Args, Clone, Debug)]
+struct EngineArgs {
+    /// What drives the run: this process, or a Restate server with workers
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t, conflicts_with_all = ["replay", "no_journal"])]
+    engine: Engine,
+    /// The addresses of the Restate server, such as http://localhost:8080,http://other:8080
+    #[arg(long, value_name = "URL", value_delimiter = ',', required_if_eq("engine", "restate"))]
+    ingress: Vec<String>,
+}
+
+#[cfg(feature = "restate")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// This process
+    #[default]
+    Local,
+    /// A Restate server and the workers that are registered there
+    Restate,
+}
+
+#[cfg(feature = "restate")]
+impl EngineArgs {
+    /// The addresses of the server that drives the run; empty for this process.
+    fn ingress(self) -> Vec<String> {
+        if self.engine == Engine::Restate { self.ingress } else { Vec::new() }
+    }
 }
 
 /// The form of the ids that runs have.
@@ -279,6 +313,9 @@ impl From<Duplicates> for items::Duplicates {
 
 pub(super) use again::{Again, Ask, cancel, go_on};
 pub(super) use bind::environment;
+pub(super) use elsewhere::deliver;
+#[cfg(feature = "restate")]
+pub(super) use elsewhere::{Served, served};
 pub(super) use explain::explain;
 pub(super) use own::{copy as copy_trace, name as trace_name, open as open_trace};
 pub(super) use paths::text as refuse_unless_text;
@@ -312,6 +349,8 @@ impl Args {
             session: self.session,
             write: self.write,
             traceparent: telemetry::of_caller(),
+            #[cfg(feature = "restate")]
+            ingress: self.engine.ingress(),
             ..RunOptions::default()
         };
         let Args { input: inputs, run_id: id, no_journal, trust, wait, exchanges, show, .. } = self;

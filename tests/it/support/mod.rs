@@ -10,6 +10,7 @@
 //! - [`program`]: the program as a user starts it.
 //! - [`serving`]: `orderflow serve`, and a client of it.
 //! - [`place`]: a folder with a document in it, and runs of that document.
+//! - [`restate_server`]: a real server of Restate, and workers of it.
 //! - [`shop_floor`]: the example's shop, its folder and its database.
 //! - [`python`]: programs in Python, where there is one.
 //! - [`screen`]: the program at a terminal of a given size.
@@ -28,6 +29,8 @@ pub mod parts;
 pub mod place;
 pub mod program;
 pub mod python;
+#[cfg(feature = "restate")]
+pub mod restate_server;
 pub mod screen;
 pub mod serving;
 pub mod shop_floor;

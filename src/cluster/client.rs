@@ -1,0 +1,260 @@
+//! The client of a run on Restate: begins it, follows it, and passes requests on.
+
+use super::entrance::Current;
+use super::wire::{self, ENTRANCE, Input, RUNS, Start, What, agent_service};
+use crate::adapter::ingress::{Ingress, NoAnswer};
+use crate::event::Event;
+use crate::runtime::{Inbox, News, Request, unix_millis};
+use anyhow::Context as _;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The most that a run begins with, in bytes: a server takes no larger messages.
+const LARGEST: usize = 24 << 20;
+
+/// How long a follower waits for servers that cannot be reached, in milliseconds.
+const PATIENCE: u64 = 60_000;
+
+/// How long a worker may take to say its version, in milliseconds.
+const VERSION: u64 = 10_000;
+
+/// How long a follower waits before it asks again, at first and at most.
+const FIRST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(250);
+
+/// A run on Restate.
+pub struct Client {
+    ingress: Ingress,
+    run: String,
+    /// How many inputs the server has, as far as it has said.
+    given: AtomicU64,
+    /// How many requests were passed on.
+    passed: AtomicU64,
+}
+
+/// What a follower hears, and where it passes requests on.
+pub struct Followed {
+    pub news: mpsc::Receiver<anyhow::Result<News>>,
+    pub requests: mpsc::UnboundedSender<Request>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    chunks: Vec<Vec<Event>>,
+    heard: u64,
+    #[serde(default)]
+    ended: Option<Ended>,
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    why: Option<String>,
+}
+
+impl Client {
+    /// # Errors
+    /// An address is not one.
+    pub fn new(ingress: &[String], run: &str) -> anyhow::Result<Client> {
+        Ok(Client {
+            ingress: Ingress::new(ingress)?,
+            run: run.to_owned(),
+            given: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+        })
+    }
+
+    /// What is wrong with the workers of these agents, a line each.
+    ///
+    /// # Errors
+    /// No server can be reached.
+    pub async fn missing(&self, agents: &[&str]) -> Result<Vec<String>, NoAnswer> {
+        let mut problems = Vec::new();
+        match self.ingress.post(&[ENTRANCE, &self.run, "current"], Vec::new(), None, Some(VERSION)).await {
+            Ok(_) => {}
+            Err(NoAnswer::Unknown(_)) => problems.push("no worker is registered that drives runs".to_owned()),
+            Err(NoAnswer::Refused(status, why)) => {
+                problems.push(format!("workers cannot be asked ({status}): {why}"))
+            }
+            Err(error) => return Err(error),
+        }
+        for agent in agents {
+            let service = agent_service(agent);
+            let own = env!("CARGO_PKG_VERSION");
+            match self.ingress.post(&[&service, "version"], Vec::new(), None, Some(VERSION)).await {
+                Ok(version) => {
+                    let version = String::from_utf8_lossy(&version);
+                    let version = version.trim_matches('"');
+                    if version != own {
+                        problems
+                            .push(format!("the worker of @{agent} is version {version}, and this is {own}"));
+                    }
+                }
+                Err(NoAnswer::Unknown(_)) => {
+                    problems.push(format!("no worker is registered that serves @{agent} ({service})"));
+                }
+                Err(NoAnswer::Unreachable(_)) => {
+                    problems.push(format!("the worker of @{agent} is registered, but does not answer"));
+                }
+                Err(NoAnswer::Refused(status, why)) => {
+                    problems.push(format!("the worker of @{agent} cannot be asked ({status}): {why}"));
+                }
+            }
+        }
+        Ok(problems)
+    }
+
+    /// Begins the run, or a further generation of it.
+    ///
+    /// # Errors
+    /// It cannot be begun.
+    pub async fn begin(&self, start: &Start, generation: u64) -> anyhow::Result<u64> {
+        let body = serde_json::to_vec(start)?;
+        if body.len() > LARGEST {
+            anyhow::bail!(
+                "its items and what has happened take {} MiB, and a server takes {} MiB at once: run fewer items",
+                body.len() >> 20,
+                LARGEST >> 20
+            );
+        }
+        let key = format!("{}-{generation}", self.run);
+        let begun = self.ingress.post(&[ENTRANCE, &self.run, "begin"], body, Some(&key), None).await?;
+        let current: Current = serde_json::from_slice(&begun).context("the worker is of another version")?;
+        Ok(current.generation)
+    }
+
+    /// The generation of the run, and how many events came before it; `None` if it has not begun.
+    ///
+    /// # Errors
+    /// No server can be reached.
+    pub async fn current(&self) -> anyhow::Result<Option<(u64, u64)>> {
+        let current = self.ingress.post(&[ENTRANCE, &self.run, "current"], Vec::new(), None, None).await?;
+        if current.is_empty() {
+            return Ok(None);
+        }
+        let current: Current =
+            serde_json::from_slice(&current).context("the worker is of another version")?;
+        self.given.fetch_max(current.next, Ordering::Relaxed);
+        Ok(Some((current.generation, current.before)))
+    }
+
+    /// Follows a generation, without its first `known` events; requests that come from files are removed from `inbox` once
+    /// the server has them.
+    pub fn follow(self: &Arc<Self>, generation: u64, known: u64, inbox: Inbox) -> Followed {
+        let (send, news) = mpsc::channel(16);
+        let (requests, mut asked) = mpsc::unbounded_channel();
+        let own = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = own.hear(generation, known, &send).await {
+                // The receiver is gone once the run is left.
+                let _ = send.send(Err(error)).await;
+            }
+        });
+        let own = self.clone();
+        tokio::spawn(async move {
+            while let Some(request) = asked.recv().await {
+                own.pass_on(request, &inbox).await;
+                own.passed.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Followed { news, requests }
+    }
+
+    async fn hear(
+        &self,
+        generation: u64,
+        mut known: u64,
+        send: &mpsc::Sender<anyhow::Result<News>>,
+    ) -> anyhow::Result<()> {
+        let key = wire::key(&self.run, generation);
+        let (mut next, mut pause) = (0, FIRST);
+        let mut lost = None;
+        let mut quiet = None;
+        loop {
+            let (given, passed) = (self.given.load(Ordering::Relaxed), self.passed.load(Ordering::Relaxed));
+            let body = serde_json::to_vec(&next)?;
+            let answer = match self.ingress.post(&[RUNS, &key, "events"], body, None, None).await {
+                Ok(answer) => answer,
+                Err(NoAnswer::Unreachable(_))
+                    if unix_millis().saturating_sub(*lost.get_or_insert_with(unix_millis)) < PATIENCE =>
+                {
+                    tokio::time::sleep(LONGEST).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            lost = None;
+            let Answer { chunks, heard, ended } =
+                serde_json::from_slice(&answer).context("the worker is of another version")?;
+            let is_new = !chunks.is_empty();
+            next += chunks.len();
+            let mut events: Vec<Event> = chunks.into_iter().flatten().collect();
+            let skipped = events.len().min(usize::try_from(known).unwrap_or(usize::MAX));
+            events.drain(..skipped);
+            known -= skipped as u64;
+            if !events.is_empty() && send.send(Ok(News::Events(events))).await.is_err() {
+                return Ok(());
+            }
+            if let Some(Ended { why }) = ended {
+                if let Some(why) = why {
+                    anyhow::bail!("the run has ended on the server: {why}");
+                }
+                let _ = send.send(Ok(News::Ended)).await;
+                return Ok(());
+            }
+            // Everything that was passed on by then has had its effect, and all of it was heard.
+            let now = (next, passed);
+            if !is_new && heard >= given && quiet != Some(now) {
+                quiet = Some(now);
+                if send.send(Ok(News::Quiet { passed })).await.is_err() {
+                    return Ok(());
+                }
+            }
+            pause = if is_new { FIRST } else { (pause * 2).min(LONGEST) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Passes on the requests of people that are stored in `inbox`.
+    pub async fn deliver(&self, inbox: &Inbox) {
+        for request in inbox.stored() {
+            self.pass_on(request.into(), inbox).await;
+        }
+    }
+
+    async fn pass_on(&self, request: Request, inbox: &Inbox) {
+        let (what, name) = match request {
+            Request::Decide(request) => {
+                let name = request.name.clone();
+                (What::Decide(request), name)
+            }
+            Request::Signal(request) => {
+                let name = request.name.clone();
+                (What::Signal(request), name)
+            }
+            Request::Answer(item, gate, decision) => (What::Answer(item, gate, decision), None),
+            Request::Cancel(why) => (What::Stop(why), Some("cancel".to_owned())),
+            Request::Stop | Request::Kill | Request::Later(..) => return,
+        };
+        let input = Input { at: unix_millis(), what };
+        let Ok(body) = serde_json::to_vec(&input) else { return };
+        let key = name.as_ref().map(|name| format!("{}-{name}", self.run));
+        loop {
+            match self.ingress.post(&[ENTRANCE, &self.run, "put"], body.clone(), key.as_deref(), None).await {
+                Ok(current) => {
+                    if let Ok(current) = serde_json::from_slice::<Current>(&current) {
+                        self.given.fetch_max(current.next, Ordering::Relaxed);
+                    }
+                    break;
+                }
+                // A file stays until a server has it.
+                Err(_) => tokio::time::sleep(LONGEST).await,
+            }
+        }
+        if let Some(name) = name {
+            inbox.done(&name);
+        }
+    }
+}

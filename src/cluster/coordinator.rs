@@ -1,0 +1,250 @@
+//! The coordinator of a run: a workflow of Restate, keyed by the run's name and generation, that drives the engine.
+
+use super::turns::{Turn, Turns};
+use super::wire::{self, Input, Request, Response, SentCall, Start, agent_service};
+use super::worker::Knowledge;
+use crate::event::{Cause, Failure, Millis, Outcome, StopReason, UnixMillis};
+use crate::graph::Graph;
+use crate::journal::Header;
+use bytes::Bytes;
+use restate_sdk::context::{RequestTarget, macro_support::SealedDurableFuture};
+use restate_sdk::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most chunks of events in one answer, and the prefix of their names in the state.
+const CHUNKS: u64 = 256;
+
+pub struct Runs {
+    pub knowledge: Arc<Knowledge>,
+}
+
+/// What is set in the state when nothing more happens, and how many inputs were taken.
+const END: &str = "end";
+const HEARD: &str = "heard";
+
+#[restate_sdk::workflow(name = "orderflow.run", client_visibility = "pub(super)")]
+impl Runs {
+    /// Drives a run until nothing more happens.
+    #[handler]
+    async fn run(&self, ctx: WorkflowContext<'_>, start: Bytes) -> Result<(), HandlerError> {
+        let driven = self.driven(&ctx, &start).await;
+        let why = driven.as_ref().err().map(ToString::to_string);
+        ctx.set(END, write(&why)?);
+        Ok(driven?)
+    }
+
+    /// The chunks of events from one on, each a JSON array, in one array; and whether nothing more follows them.
+    #[handler]
+    async fn events(&self, ctx: SharedWorkflowContext<'_>, from: Bytes) -> Result<Bytes, HandlerError> {
+        let from: u64 = read(&from)?;
+        let ended: Option<Bytes> = ctx.get(END).await?;
+        let heard: Option<Bytes> = ctx.get(HEARD).await?;
+        let (mut chunks, mut next, mut size) = (Vec::new(), from, 8);
+        let mut all = false;
+        // The state by names that do not live as long as the context.
+        let state = ctx.signal::<()>(END).inner_context();
+        while !all && next < from + CHUNKS {
+            // Asked for together, since each answer takes a moment.
+            let names: Vec<String> = (next..next + size).map(chunk_name).collect();
+            let asked: Vec<_> = names.iter().map(|name| state.get::<Bytes>(name)).collect();
+            for one in asked {
+                match one.await? {
+                    Some(chunk) if !all => chunks.push(chunk),
+                    _ => all = true,
+                }
+            }
+            next = from + chunks.len() as u64;
+            size = (size * 2).min(CHUNKS);
+        }
+        let mut text = Vec::from(&b"{\"chunks\":["[..]);
+        for (number, chunk) in chunks.iter().enumerate() {
+            if number > 0 {
+                text.push(b',');
+            }
+            text.extend_from_slice(chunk);
+        }
+        text.extend_from_slice(b"],\"heard\":");
+        text.extend_from_slice(heard.as_deref().unwrap_or(b"0"));
+        if let Some(ended) = ended.filter(|_| all) {
+            text.extend_from_slice(b",\"ended\":{\"why\":");
+            text.extend_from_slice(&ended);
+            text.extend_from_slice(b"}");
+        }
+        text.extend_from_slice(b"}");
+        Ok(text.into())
+    }
+}
+
+fn chunk_name(number: u64) -> String {
+    format!("events-{number}")
+}
+
+impl Runs {
+    async fn driven(&self, ctx: &WorkflowContext<'_>, start: &[u8]) -> Result<(), TerminalError> {
+        let start: Start = read(start)?;
+        let header = Arc::new(Header { items: serde_json::Value::Null, ..start.header.clone() });
+        let (graph, options) =
+            self.knowledge.graph(&header).map_err(|why| TerminalError::new(format!("{why:#}")))?;
+        let turns = Turns::begin(graph, start, options.deadline);
+        let turns = turns.map_err(|why| TerminalError::new(why.to_string()))?;
+        drive(ctx, turns, header).await
+    }
+}
+
+/// Reads what this program wrote.
+pub fn read<T: for<'a> serde::Deserialize<'a>>(bytes: &[u8]) -> Result<T, TerminalError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| TerminalError::new(format!("this version cannot read the request: {error}")))
+}
+
+/// Writes what this program reads.
+pub fn write(value: &impl serde::Serialize) -> Result<Bytes, TerminalError> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| TerminalError::new(format!("cannot write JSON: {error}")))
+}
+
+/// What the coordinator waits for.
+enum Awaited {
+    Attempt(usize),
+    Timer(usize),
+    Input,
+}
+
+async fn drive<'a>(
+    ctx: &WorkflowContext<'a>,
+    mut turns: Turns,
+    header: Arc<Header>,
+) -> Result<(), TerminalError> {
+    let run: Arc<str> = header.run.as_str().into();
+    let digest: Arc<str> = wire::digest(&header).into();
+    let mut chunk = 0;
+    let mut attempts = Vec::new();
+    let mut sleeps: Vec<(Millis, _)> = Vec::new();
+    let mut number = 0;
+    // Signals by names that do not live as long as the context.
+    let inner = ctx.signal::<()>(STOP).inner_context();
+    let listen = |number| inner.signal::<Bytes>(&input_name(number));
+    let mut input = listen(number);
+    // Services whose workers know the document, as far as their answers say.
+    let mut know: BTreeSet<String> = BTreeSet::new();
+    loop {
+        let Turn { events, calls, stops } = turns.turn();
+        if !events.is_empty() {
+            ctx.set(&chunk_name(chunk), write(&events)?);
+            chunk += 1;
+        }
+        for call in calls {
+            let service = service_of(&turns.graph, call.step.step);
+            let told = (!know.contains(&service)).then(|| header.clone());
+            let request = Request {
+                run: run.clone(),
+                digest: digest.clone(),
+                told,
+                call: SentCall::from(call),
+                now: turns.now(),
+            };
+            let future = attempt(ctx, &service, &request)?;
+            attempts.push((request, service, future));
+        }
+        for (stopped, why) in stops {
+            let found = attempts.iter().find(|(request, ..)| request.call.attempt() == stopped);
+            if let Some((.., future)) = found {
+                // The id comes at once; the attempt still reports its end.
+                let handle = future.invocation_handle().await?;
+                handle.signal(STOP).resolve(write(&why)?);
+            }
+        }
+        if turns.is_over() {
+            return Ok(());
+        }
+        if let Some(due) = turns.next_due()
+            && sleeps.iter().all(|(other, _)| *other > due)
+        {
+            let wait = Duration::from_millis(due.saturating_sub(turns.now()));
+            sleeps.push((due, ctx.sleep(wait)));
+        }
+        let mut handles = Vec::with_capacity(attempts.len() + sleeps.len() + 1);
+        let mut waits = Vec::with_capacity(handles.capacity());
+        for (at, (.., future)) in attempts.iter().enumerate() {
+            handles.push(future.handle());
+            waits.push(Awaited::Attempt(at));
+        }
+        for (at, (_, sleep)) in sleeps.iter().enumerate() {
+            handles.push(sleep.handle());
+            waits.push(Awaited::Timer(at));
+        }
+        handles.push(input.handle());
+        waits.push(Awaited::Input);
+        // A cancellation by the operator of the server ends the coordinator as it is.
+        let place = inner.select(handles).await?;
+        match waits.get(place) {
+            Some(Awaited::Attempt(at)) => {
+                let (mut request, service, future) = attempts.remove(*at);
+                match future.await {
+                    Ok(bytes) => match read::<Response>(&bytes)? {
+                        Response::Unknown => {
+                            request.told = Some(header.clone());
+                            let future = attempt(ctx, &service, &request)?;
+                            attempts.push((request, service, future));
+                        }
+                        Response::Made { result, at } => {
+                            know.insert(service);
+                            turns.ended(request.call.attempt(), result, at);
+                        }
+                    },
+                    Err(error) => {
+                        turns.ended(request.call.attempt(), Err(refused(&service, &error)), 0 as UnixMillis)
+                    }
+                }
+            }
+            Some(Awaited::Timer(at)) => {
+                let (due, sleep) = sleeps.remove(*at);
+                sleep.await?;
+                turns.due(due);
+            }
+            Some(Awaited::Input) => {
+                number += 1;
+                let heard = std::mem::replace(&mut input, listen(number));
+                turns.hear(read::<Input>(&heard.await?)?);
+                ctx.set(HEARD, write(&number)?);
+            }
+            None => {}
+        }
+    }
+}
+
+/// The signal by which an attempt is asked to stop.
+pub const STOP: &str = "stop";
+
+/// The signal with an input of a run.
+pub fn input_name(number: u64) -> String {
+    format!("input-{number}")
+}
+
+fn attempt<'a>(
+    ctx: &WorkflowContext<'a>,
+    service: &str,
+    request: &Request,
+) -> Result<impl CallFuture<Response = Bytes> + Send + use<'a>, TerminalError> {
+    let target = RequestTarget::service(service, "attempt");
+    Ok(ctx.request::<Bytes, Bytes>(target, write(request)?).call())
+}
+
+/// The service that makes the attempts of a step.
+pub fn service_of(graph: &Graph, step: crate::graph::StepId) -> String {
+    agent_service(graph.step(step).agent.as_deref().unwrap_or_default())
+}
+
+/// An attempt that the server ended: whether it had its effect is not known.
+fn refused(service: &str, error: &TerminalError) -> Box<Failure> {
+    let message = format!("Restate has ended the call of {service}: {error}");
+    Box::new(Failure::new(Cause::Protocol, message, Outcome::Unknown, true))
+}
+
+/// The reason in a signal to stop.
+pub fn reason(bytes: &[u8]) -> StopReason {
+    serde_json::from_slice(bytes).unwrap_or(StopReason::Cancelled)
+}

@@ -1,0 +1,75 @@
+//! Single attempts of a run that another process drives.
+
+use super::calls::{Bindings, Calls, Ground};
+use super::live::LiveBoard;
+use super::{Workspace, millis};
+use crate::engine::{Call, EngineInput};
+use crate::event::{Answer, Cause, Millis, Outcome, StopReason};
+use crate::graph::Graph;
+use crate::spans::TraceContext;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What the attempts of one run are made with.
+pub struct Attempts {
+    pub graph: Arc<Graph>,
+    pub run_id: Arc<str>,
+    pub trace: TraceContext,
+    pub bindings: Bindings,
+    /// A folder of this process for the run.
+    pub workspace: Workspace,
+    /// The deadline of the run, from its begin.
+    pub deadline: Option<Duration>,
+}
+
+impl Attempts {
+    /// Makes one attempt, now in the run's own time, and returns how it ended. Each reason that comes from `stops` asks it
+    /// to stop.
+    pub async fn make(
+        &self,
+        call: Call,
+        now: Millis,
+        mut stops: mpsc::UnboundedReceiver<StopReason>,
+    ) -> Answer {
+        let (sender, mut answers) = mpsc::unbounded_channel();
+        let (starts, _spawned) = mpsc::unbounded_channel();
+        let (talk, _said) = mpsc::unbounded_channel();
+        let mut calls = Calls::new(sender, starts, talk, LiveBoard::new(false), None);
+        let attempt = (call.item, call.step, call.attempt);
+        calls.begin(&self.ground(), call, now);
+        loop {
+            tokio::select! {
+                biased;
+                answer = answers.recv() => match answer {
+                    Some(EngineInput::Finished { result, .. }) => return result,
+                    Some(_) => {}
+                    // Every attempt is reported.
+                    None => return Err(lost()),
+                },
+                Some(why) = stops.recv() => calls.stop(attempt, why),
+            }
+        }
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        Ground {
+            graph: &self.graph,
+            run_id: &self.run_id,
+            outermost: &self.run_id,
+            trace: self.trace,
+            forward_key: None,
+            bindings: &self.bindings,
+            workspace: &self.workspace,
+            questions: None,
+            events: None,
+            stores: false,
+            until: self.deadline.map(millis),
+        }
+    }
+}
+
+fn lost() -> Box<crate::event::Failure> {
+    let message = "the attempt was not reported; this is a bug of orderflow".to_owned();
+    Box::new(crate::event::Failure::new(Cause::Protocol, message, Outcome::Unknown, false))
+}

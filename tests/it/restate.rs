@@ -1,0 +1,444 @@
+//! Runs on a real Restate server: the same documents here and there give the same events, but for their times; and nothing
+//! is lost when the server, a worker or the follower dies.
+
+use crate::place::Place;
+use crate::program::{Told, told};
+use crate::restate_server::Restate;
+use crate::workflows::workflows;
+use orderflow::event::{Event, EventKind};
+use orderflow::history::History;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+/// Does as `plan.json` says for the attempt, the item or the step, and makes what its step declares.
+const AGENT: &str = r#"
+import json, os, sys, time
+step, item, attempt = (os.environ["ORDERFLOW_" + name] for name in ("STEP", "ITEM", "ATTEMPT"))
+with open("effects.log", "a") as log:
+    log.write(f"{step} {item} {attempt} {os.environ['ORDERFLOW_KEY']}\n")
+plan = json.load(open("plan.json"))
+names = (f"{step} {item} {attempt}", f"{step} {item}", step)
+todo = next((plan[name] for name in names if name in plan), {})
+time.sleep(todo.get("sleep", 0))
+if "exit" in todo:
+    sys.exit(todo["exit"])
+if "refuse" in todo:
+    print(json.dumps({"error": {"code": todo["refuse"], "message": "refused", "retryable": todo.get("again", False)}}))
+    sys.exit(0)
+made = {}
+for output in json.loads(os.environ["ORDERFLOW_OUTPUTS"]):
+    kind = output.get("type")
+    like = {"Boolean": True, "Integer": 7, "JSON": {"left": 3}, "String[]": ["x", "y"]}
+    made[output["name"]] = like.get(kind, f"{step} of {item}")
+made.update(todo.get("give", {}))
+print(json.dumps(made))
+"#;
+
+const SETTINGS: &str = "\
+[agents.a]\ncommand = [\"python3\", \"-S\", \"agent.py\"]\n\
+[agents.b]\ncommand = [\"python3\", \"-S\", \"agent.py\"]\nconcurrency = 2\n";
+
+/// A document with its items and what its agents do.
+struct Case {
+    name: &'static str,
+    document: &'static str,
+    items: usize,
+    plan: &'static str,
+    args: &'static str,
+    /// What people do once the run waits for them, a command a line.
+    then: &'static str,
+}
+
+const fn case(name: &'static str, document: &'static str, items: usize, plan: &'static str) -> Case {
+    Case { name, document, items, plan, args: "", then: "" }
+}
+
+const CHAIN: &str =
+    "# Orders\n\n## Reserve @a\nname::String → held::String\n\n## Pay @b\nheld → paid::String\n";
+
+const CASES: [Case; 14] = [
+    case("a chain", CHAIN, 3, "{}"),
+    case(
+        "retries",
+        "# Orders\n\n## Reserve @a [retry:: 2 exponential 10ms..40ms]\nname::String → held::String\n\n\
+         ## Pay @b\nheld → paid::String\n",
+        3,
+        r#"{"Reserve k1 1": {"refuse": "busy", "again": true}, "Reserve k1 2": {"exit": 3},
+            "Reserve k2": {"refuse": "gone", "again": true}}"#,
+    ),
+    case(
+        "a timeout",
+        "# Orders\n\n## Reserve @a\n[timeout:: 2s]\n\nname::String → held::String\n\n## Pay @b\nheld → paid::String\n",
+        2,
+        r#"{"Reserve k1": {"sleep": 30}}"#,
+    ),
+    case(
+        "a deadline of items",
+        "---\ndeadline: 2s\n---\n\n# Orders\n\n## Reserve @a\nname::String → held::String\n\n## Pay @b\nheld → paid::String\n",
+        2,
+        r#"{"Pay k1": {"sleep": 30}}"#,
+    ),
+    case(
+        "conditions",
+        "# Orders\n\n## Check @a\nname::String → stock::JSON\n\nIf stock.left > 5 → Pay\nIf stock.left > 1 → Order More\n\
+         Otherwise → fail \"out of stock\"\n\n## Pay @b\nname → outcome::String\n\n## Order More @b\nstock → outcome::String\n\n\
+         ## Tell @a\noutcome → told::Boolean\n",
+        3,
+        r#"{"Check k0": {"give": {"stock": {"left": 9}}}, "Check k1": {"give": {"stock": {"left": 0}}}}"#,
+    ),
+    case(
+        "a group in parallel with optional steps",
+        "# Orders\n\n## Write @a\nname::String → text::String\n\n## Reviews (parallel) @b [timeout:: 20s]\n\n\
+         ### Check Facts\ntext → facts::Boolean\n\n### Check Style ?\ntext → style::Boolean\n\n## Publish @a\nfacts, style? → out::String\n",
+        3,
+        r#"{"CheckStyle k1": {"refuse": "bad"}, "CheckFacts k2": {"refuse": "bad"}}"#,
+    ),
+    case(
+        "a step for each element, and steps for all items",
+        "# Orders\n\n## Split @a\nname::String → parts::String[]\n\n## Send @b\n[each:: part in parts]\n\npart → sent::String\n\n\
+         ## Count @a\n[per:: run]\n\nsent::String[][] → total::Integer\n\n## Report @a [per:: run] [always]\ntotal? → told::Boolean\n",
+        3,
+        r#"{"Split k1": {"give": {"parts": []}}, "Send k2": {"refuse": "bad"}}"#,
+    ),
+    case(
+        "a loop",
+        "# Letters\n\n## Draft [repeat:: 3 until review.approved every 50ms]\n\n### Write @a\nname::String, review? → letter::String\n\n\
+         ### Review @b\nletter → review::JSON\n\n## Send @a\nletter → sent::String\n",
+        2,
+        r#"{"Review k0 1": {"give": {"review": {"approved": false}}}, "Review k0 2": {"give": {"review": {"approved": true}}},
+            "Review k1": {"give": {"review": {"approved": false}}}}"#,
+    ),
+    case(
+        "compensations",
+        "# Orders\n\n## Reserve @a\nname::String → held::String\n\n[compensate:: Release]\n\n## Pay @b\nheld → paid::String\n\n\
+         [compensate:: Refund]\n\n## Ship @a\npaid → shipped::String\n\n## Compensations\n\n### Release @a\nheld → released::Boolean\n\n\
+         ### Refund @b [retry:: 1 fixed 10ms]\npaid → refunded::Boolean\n",
+        3,
+        r#"{"Ship k1": {"refuse": "lost"}, "Ship k2": {"exit": 9}, "Refund k2": {"refuse": "closed"}}"#,
+    ),
+    case(
+        "a failure handler that requeues",
+        "---\ntolerate: 50%\n---\n\n# Orders\n\n## Reserve @a\nname::String → held::String\n\n## Pay @b\nheld → paid::String\n\n\
+         ## Look After @a ?\nfailed_orders → retry_later::Boolean\n",
+        3,
+        r#"{"Pay k1 1": {"refuse": "busy"}, "Pay k2": {"refuse": "gone"}, "LookAfter k2": {"give": {"retry_later": false}}}"#,
+    ),
+    Case {
+        args: "--jobs 1 --on-item-error stop",
+        ..case(
+            "a failed item that stops the run",
+            "# Orders\n\n## Reserve @a\nname::String → held::String\n\n[compensate:: Release]\n\n## Pay @b\nheld → paid::String\n\n\
+             ## Compensations\n\n### Release @a\nheld → released::Boolean\n\n## Clean @a [per:: run] [always]\nheld? → clean::Boolean\n",
+            4,
+            r#"{"Pay k1": {"refuse": "no"}}"#,
+        )
+    },
+    Case {
+        args: "--jobs 1 --tolerate 1",
+        ..case("tolerance", CHAIN, 6, r#"{"Pay k1": {"refuse": "no"}, "Pay k2": {"refuse": "no"}}"#)
+    },
+    Case {
+        then: "approve last Pay --item k0\nreject last Pay --item k1 --note no",
+        ..case(
+            "gates",
+            "# Orders\n\n## Reserve @a\nname::String → held::String\n\n## Pay @b\nheld → paid::String\n\n> [!gate] Pay {{ held }}?\n",
+            2,
+            "{}",
+        )
+    },
+    Case {
+        then: "signal last order.shipped --item k1 --id e1\nsignal last order.shipped --item k0 --id e2",
+        ..case(
+            "events",
+            "# Orders\n\n## Pack @a\nname::String → packed::String\n\n## Close @b\n[await:: order.shipped within 7d]\n\n\
+             packed, order_shipped::JSON → closed::String\n",
+            2,
+            "{}",
+        )
+    },
+];
+
+fn place(document: &str, items: usize, plan: &str) -> Place {
+    let place = Place::new(document);
+    place.write("agent.py", AGENT);
+    place.write("orderflow.toml", SETTINGS);
+    let lines = (0..items).map(|number| format!("{}\n", json!({"id": format!("k{number}"), "name": "Ada"})));
+    place.write("items.jsonl", &lines.collect::<String>());
+    place.write("plan.json", plan);
+    place
+}
+
+/// The folder of the only run below a folder.
+fn home(folder: &Path) -> PathBuf {
+    let runs = std::fs::read_dir(folder.join(".orderflow/runs")).unwrap();
+    let mut runs: Vec<PathBuf> = runs.map(|run| run.unwrap().path()).collect();
+    runs.retain(|run| run.join("journal.db").exists());
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs.remove(0)
+}
+
+/// All events of the only run, without times: those of each step of each item in their order, so that what happens at the
+/// same time is not compared. Events of the run have a place of their own.
+fn events(folder: &Path) -> BTreeMap<String, Vec<String>> {
+    let history = History::open(&home(folder)).unwrap();
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut keys = BTreeMap::new();
+    let see = |event: &Event| {
+        let place = match &event.kind {
+            EventKind::Run(_) => "run".to_owned(),
+            EventKind::Item(item, change) => {
+                if let orderflow::event::ItemEvent::Admitted { key, .. } = change {
+                    keys.insert(*item, key.to_string());
+                }
+                format!("{item:?}")
+            }
+            EventKind::Step(item, _) => format!("{item:?} decisions"),
+            EventKind::Attempt(item, step, ..) => format!("{item:?} {step:?}"),
+        };
+        let mut value = serde_json::to_value(event).unwrap();
+        timeless(&mut value);
+        all.entry(place).or_default().push(value.to_string());
+        Ok(())
+    };
+    history.events(see).unwrap();
+    // Branches of an item end in any order.
+    all.iter_mut().filter(|(place, _)| place.ends_with("decisions")).for_each(|(_, events)| events.sort());
+    all
+}
+
+fn timeless(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, _| !name.ends_with("_at"));
+            // Its number is its place among the events of all items.
+            if let Some(taken) = members.get_mut("event_taken").and_then(Value::as_object_mut) {
+                taken.remove("event");
+            }
+            for name in ["at", "due", "duration_ms", "started_ms", "since", "waited"] {
+                members.remove(name);
+            }
+            members.iter_mut().for_each(|(_, member)| timeless(member));
+        }
+        Value::Array(all) => {
+            // A column.
+            if all.first().and_then(Value::as_str).is_some_and(|name| name.ends_with("_ms")) {
+                all.truncate(1);
+            }
+            all.iter_mut().for_each(timeless);
+        }
+        Value::String(text) if text.contains("last lines of its log") => text.clear(),
+        _ => {}
+    }
+}
+
+/// Runs the case and does what people do; the ends of all commands.
+fn carry_out(place: &Place, case: &Case, options: &str) -> Vec<Option<i32>> {
+    let ran = place.run(&format!("--items items.jsonl {} {options}", case.args));
+    let mut exits = vec![ran.exit];
+    for line in case.then.lines() {
+        let done = place.orderflow(line);
+        assert_eq!(done.exit, Some(0), "{}: {line}: {}{}", case.name, done.out, done.err);
+    }
+    if !case.then.is_empty() {
+        let resumed = place.orderflow("resume last");
+        exits.push(resumed.exit);
+    }
+    exits
+}
+
+#[test]
+fn the_same_documents_give_the_same_events_here_and_there() {
+    let Some(mut server) = Restate::start() else { return };
+    for case in &CASES {
+        let here = place(case.document, case.items, case.plan);
+        let exits = carry_out(&here, case, "");
+        let there = place(case.document, case.items, case.plan);
+        let (worker, _) = server.worker(&there, ".", "");
+        let others = carry_out(&there, case, &server.options());
+        assert_eq!(others, exits, "{}", case.name);
+        let (expected, found) = (events(here.folder()), events(there.folder()));
+        for (place, expected) in &expected {
+            let found = found.get(place).map_or(&[][..], Vec::as_slice);
+            assert_eq!(found, expected, "{}: {place}", case.name);
+        }
+        assert_eq!(found.len(), expected.len(), "{}", case.name);
+        let rows = |place: &Place| {
+            let mut rows = place.rows("session.toon");
+            rows.sort();
+            rows
+        };
+        assert_eq!(rows(&there), rows(&here), "{}", case.name);
+        server.kill_worker(worker);
+    }
+}
+
+/// The documents of `workflows/` that a server can drive.
+const DRIVEN: [(&str, &str); 4] =
+    [("order-processing", ""), ("order-saga", ""), ("order-creation", ""), ("order-fulfillment", "")];
+
+#[test]
+fn the_documents_of_the_examples_give_the_same_events() {
+    let Some(mut server) = Restate::start() else { return };
+    for (number, (name, args)) in DRIVEN.into_iter().enumerate() {
+        // What the agents make depends on their idempotency keys.
+        let id = format!("0000000{number}-example");
+        let run = |place: &Place, options: &str| {
+            place
+                .orderflow(&format!("run workflows/{name}.md --trust --quiet --run-id {id} {args} {options}"))
+        };
+        let (here, there) = (workflows(), workflows());
+        let ran = run(&here, "");
+        let (worker, _) = server.worker(&there, "workflows", "");
+        let other = run(&there, &server.options());
+        assert_eq!(other.exit, ran.exit, "{name}: {}{}", other.out, other.err);
+        let (expected, found) = (events(&here.path("workflows")), events(&there.path("workflows")));
+        for (place, expected) in &expected {
+            assert_eq!(found.get(place), Some(expected), "{name}: {place}");
+        }
+        server.kill_worker(worker);
+    }
+}
+
+fn begin(place: &Place, args: &str) -> Child {
+    let mut command = place.command(&format!("run flow.md --items items.jsonl {args}"));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn ended(child: Child) -> Told {
+    told(child.wait_with_output().unwrap())
+}
+
+/// The attempts that agents made, each by its step, item and number, with how often it was made.
+fn effects(place: &Place) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
+    place.read("effects.log").lines().for_each(|line| *all.entry(line.to_owned()).or_default() += 1);
+    all
+}
+
+fn until_effects(place: &Place, count: usize) {
+    let log = place.path("effects.log");
+    place.until("agents are called", || {
+        std::fs::read_to_string(&log).is_ok_and(|log| log.lines().count() >= count)
+    });
+}
+
+#[test]
+fn a_server_and_a_worker_that_are_killed_lose_nothing() {
+    let Some(mut server) = Restate::start() else { return };
+    let place = place(CHAIN, 30, r#"{"Reserve": {"sleep": 0.2}, "Pay": {"sleep": 0.2}}"#);
+    let (worker, port) = server.worker(&place, ".", "");
+    let run = begin(&place, &format!("--jobs 4 {}", server.options()));
+    until_effects(&place, 6);
+    server.kill_worker(worker);
+    // The next one serves at the same address, as behind a balancer.
+    let (_, same) = server.unregistered(&place, ".", &format!("--listen 127.0.0.1:{port}"));
+    assert_eq!(same, port);
+    until_effects(&place, 24);
+    server.kill();
+    server.up();
+    let ran = ended(run);
+    assert_eq!(ran.exit, Some(0), "{}{}", ran.out, ran.err);
+    assert_eq!(place.rows("session.toon").len(), 60);
+    let effects = effects(&place);
+    // Every attempt was made, under one key; only those that the worker had under way when it died were made again.
+    assert_eq!(effects.len(), 60);
+    let again = effects.values().filter(|count| **count > 1).count();
+    assert!(again <= 4 && effects.values().all(|count| *count <= 2), "{effects:?}");
+}
+
+#[test]
+fn a_follower_that_is_killed_finds_the_run_again() {
+    let Some(mut server) = Restate::start() else { return };
+    let place = place(CHAIN, 12, r#"{"Reserve": {"sleep": 0.2}, "Pay": {"sleep": 0.2}}"#);
+    server.worker(&place, ".", "");
+    let mut run = begin(&place, &format!("--jobs 2 {}", server.options()));
+    until_effects(&place, 4);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    // The run needs no follower.
+    until_effects(&place, 24);
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(0), "{}{}", resumed.out, resumed.err);
+    assert_eq!(place.rows("session.toon").len(), 24);
+    assert_eq!(effects(&place).values().sum::<usize>(), 24);
+}
+
+#[test]
+fn a_run_can_be_left_and_cancelled() {
+    let Some(mut server) = Restate::start() else { return };
+    let document = CHAIN.replace("held::String\n", "held::String\n\n[compensate:: Release]\n")
+        + "\n## Compensations\n\n### Release @a\nheld → released::Boolean\n";
+    let place = place(&document, 20, r#"{"Reserve": {"sleep": 0.1}, "Pay": {"sleep": 20}}"#);
+    server.worker(&place, ".", "");
+    let run = begin(&place, &format!("--jobs 2 {}", server.options()));
+    until_effects(&place, 4);
+    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+    let left = ended(run);
+    assert_eq!(left.exit, Some(130), "{}", left.err);
+    assert!(left.err.contains("the run continues without this command"), "{}", left.err);
+    let cancelled = place.orderflow("cancel last");
+    assert_eq!(cancelled.exit, Some(0), "{}{}", cancelled.out, cancelled.err);
+    let rows = place.rows("session.toon");
+    assert!(rows.iter().any(|row| row.starts_with("Release ")), "{rows:?}");
+    // What follows has nothing to do.
+    let resumed = place.orderflow("resume last");
+    assert!(resumed.err.contains("was cancelled"), "{}", resumed.err);
+}
+
+#[test]
+fn what_failed_is_retried_there() {
+    let Some(mut server) = Restate::start() else { return };
+    let place = place(CHAIN, 3, r#"{"Pay k1": {"refuse": "no"}}"#);
+    server.worker(&place, ".", "");
+    let ran = place.run(&format!("--items items.jsonl {}", server.options()));
+    assert_eq!(ran.exit, Some(1), "{}", ran.err);
+    place.write("plan.json", "{}");
+    let retried = place.orderflow("retry last");
+    assert_eq!(retried.exit, Some(0), "{}{}", retried.out, retried.err);
+    let mut steps: Vec<String> = effects(&place).into_keys().collect();
+    steps.retain(|step| step.contains(" k1 "));
+    // The step that had succeeded is not done again, and the other one has one key.
+    assert_eq!(steps.len(), 3, "{steps:?}");
+    let key = |step: &String| step.rsplit(' ').next().unwrap().to_owned();
+    assert_eq!(key(&steps[0]), key(&steps[1]));
+}
+
+#[test]
+fn what_a_server_cannot_drive_is_said_before_anything_starts() {
+    let program = "# Orders\n\n## Greet\nname::String → greeting::String\n\n```sh run\necho hello\n```\n\n\
+                   ## Keep @a\ngreeting → kept::File\n\n## Call @nobody\ngreeting → called::String\n";
+    let place = place(program, 1, "{}");
+    let options = "--engine restate --ingress http://127.0.0.1:9";
+    let told = place.run(&format!("--items items.jsonl {options}"));
+    assert_eq!(told.exit, Some(3), "{}", told.err);
+    for part in [
+        "Greet has a program in the document, which a worker does not run: give it an agent",
+        "kept is a file: workers do not share files",
+        "this run cannot be driven by Restate; nothing was run",
+    ] {
+        assert!(told.err.contains(part), "{}", told.err);
+    }
+    place.write("flow.md", CHAIN);
+    let told = place.run(&format!("--items items.jsonl {options}"));
+    assert!(told.err.contains("no server of Restate can be reached: 127.0.0.1:9: "), "{}", told.err);
+    let Some(mut server) = Restate::start() else { return };
+    let told = place.run(&format!("--items items.jsonl {}", server.options()));
+    assert!(told.err.contains("no worker is registered that drives runs"), "{}", told.err);
+    server.worker(&place, ".", "--agents a");
+    let told = place.run(&format!("--items items.jsonl {}", server.options()));
+    assert!(told.err.contains("no worker is registered that serves @b (agent.b)"), "{}", told.err);
+    assert_eq!(place.files(), ["agent.py", "flow.md", "items.jsonl", "orderflow.toml", "plan.json"]);
+}
+
+#[test]
+fn a_second_address_of_the_server_is_used_when_the_first_does_not_answer() {
+    let Some(mut server) = Restate::start() else { return };
+    let place = place(CHAIN, 2, "{}");
+    server.worker(&place, ".", "");
+    let both = format!("http://127.0.0.1:9,{}", server.ingress());
+    let ran = place.run(&format!("--items items.jsonl --engine restate --ingress {both}"));
+    assert_eq!(ran.exit, Some(0), "{}", ran.err);
+}
