@@ -174,30 +174,102 @@ struct Extreme {
     row: u64,
 }
 
+/// An exact sum, while it has few enough digits for one.
 enum Sum {
-    Exact(Decimal),
-    /// It needs more digits than are supported.
+    /// Almost all sums: a count of the last of so many decimal places.
+    Small {
+        sum: i128,
+        places: u32,
+    },
+    Large(Decimal),
     Lost,
 }
 
+/// The most digits of a number that is added as a whole number.
+const FEW_DIGITS: usize = 18;
+
 impl Sum {
+    /// Adds a JSON number.
+    fn add_text(&mut self, text: &str) {
+        let small = small(text);
+        if let (Sum::Small { sum, places }, Some(more)) = (&*self, small)
+            && let Some((sum, places)) = added((*sum, *places), more)
+        {
+            *self = Sum::Small { sum, places };
+            return;
+        }
+        self.add(Decimal::parse(text).as_ref());
+    }
+
     fn add(&mut self, more: Option<&Decimal>) {
-        if let Sum::Exact(sum) = self {
-            *self = more.and_then(|more| sum.add(more)).map_or(Sum::Lost, Sum::Exact);
+        if let Some(sum) = self.exact() {
+            *self = more.and_then(|more| sum.add(more)).map_or(Sum::Lost, Sum::Large);
         }
     }
 
-    fn exact(&self) -> Option<&Decimal> {
+    fn exact(&self) -> Option<Decimal> {
         match self {
-            Sum::Exact(sum) => Some(sum),
+            Sum::Small { sum, places } => decimal(*sum, *places),
+            Sum::Large(sum) => Some(sum.clone()),
             Sum::Lost => None,
         }
     }
 }
 
+/// A number of few digits without an exponent as a count of the last of its decimal places.
+fn small(text: &str) -> Option<(i128, u32)> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    if digits.len() > FEW_DIGITS {
+        return None;
+    }
+    let (mut number, mut places) = (0_i128, None);
+    for byte in digits.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                number = number * 10 + i128::from(byte - b'0');
+                places = places.map(|places| places + 1);
+            }
+            b'.' if places.is_none() => places = Some(0),
+            _ => return None,
+        }
+    }
+    Some((sign * number, places.unwrap_or(0)))
+}
+
+/// The sum of two numbers with the places of the longer one. As for decimals, a zero has none; `None` if the sum is too
+/// large.
+fn added((sum, places): (i128, u32), (more, more_places): (i128, u32)) -> Option<(i128, u32)> {
+    match (sum, more) {
+        (0, 0) => Some((0, 0)),
+        (_, 0) => Some((sum, places)),
+        (0, _) => Some((more, more_places)),
+        _ => {
+            let most = places.max(more_places);
+            let raised = |number: i128, places: u32| number.checked_mul(10_i128.checked_pow(most - places)?);
+            Some((raised(sum, places)?.checked_add(raised(more, more_places)?)?, most))
+        }
+    }
+}
+
+fn decimal(sum: i128, places: u32) -> Option<Decimal> {
+    let width = places as usize + 1;
+    let digits = |number: u128| {
+        let digits = format!("{number:0width$}");
+        let (whole, fraction) = digits.split_at(digits.len() - places as usize);
+        if places == 0 { whole.to_owned() } else { format!("{whole}.{fraction}") }
+    };
+    if sum == 0 && places > 0 {
+        // A zero that is written has no places, but one that is a sum has.
+        let last = Decimal::parse(&digits(1))?;
+        return last.subtract(&last);
+    }
+    let sign = if sum < 0 { "-" } else { "" };
+    Decimal::parse(&format!("{sign}{}", digits(sum.unsigned_abs())))
+}
+
 impl Numbers {
     fn new(first: u64) -> Numbers {
-        Numbers { first, count: 0, sum: Sum::Exact(Decimal::default()), min: None, max: None, other: false }
+        Numbers { first, count: 0, sum: Sum::Small { sum: 0, places: 0 }, min: None, max: None, other: false }
     }
 
     fn add(&mut self, value: &Scalar<'_>, row: u64) {
@@ -210,7 +282,7 @@ impl Numbers {
             return;
         };
         self.count += 1;
-        self.sum.add(Decimal::parse(text).as_ref());
+        self.sum.add_text(text);
         keep(&mut self.min, &digits, row, Ordering::Less, || value.value());
         keep(&mut self.max, &digits, row, Ordering::Greater, || value.value());
     }
@@ -218,7 +290,7 @@ impl Numbers {
     fn absorb(&mut self, other: &Numbers) {
         self.first = self.first.min(other.first);
         self.count += other.count;
-        self.sum.add(other.sum.exact());
+        self.sum.add(other.sum.exact().as_ref());
         self.other |= other.other;
         for (kept, more, wanted) in
             [(&mut self.min, &other.min, Ordering::Less), (&mut self.max, &other.max, Ordering::Greater)]
@@ -238,11 +310,11 @@ impl Numbers {
         let number = |number: &Decimal| Some(Value::Number(number.to_string().parse().ok()?));
         let written = |value: &Value| Decimal::parse(value.as_number()?.as_str());
         let mean = || {
-            let mean = sum?.divide(&Decimal::from(self.count))?;
+            let mean = sum.as_ref()?.divide(&Decimal::from(self.count))?;
             // Rounding may leave the range of numbers that are long and close to each other.
             number(&mean.max(written(&min)?).min(written(&max)?))
         };
-        Some(NumericColumn { count: self.count, sum: sum.and_then(number), mean: mean(), min, max })
+        Some(NumericColumn { count: self.count, sum: sum.as_ref().and_then(number), mean: mean(), min, max })
     }
 }
 
@@ -266,5 +338,56 @@ fn keep(
 impl Extreme {
     fn digits(&self) -> Option<Digits<'_>> {
         Digits::parse(self.written.as_number()?.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn by_decimals(texts: &[String]) -> Option<String> {
+        let all = texts.iter().map(|text| Decimal::parse(text));
+        let sum = all.reduce(|sum, more| sum?.add(&more?))?;
+        sum.map(|sum| sum.to_string())
+    }
+
+    fn by_sum(texts: &[String]) -> Option<String> {
+        let mut sum = Sum::Small { sum: 0, places: 0 };
+        texts.iter().for_each(|text| sum.add_text(text));
+        sum.exact().map(|sum| sum.to_string())
+    }
+
+    #[test]
+    fn zeros_after_the_point_are_kept_as_decimals_keep_them() {
+        for (texts, sum) in [
+            (&["0.50", "1.50"][..], "2.00"),
+            (&["1.5", "-1.50"], "0.00"),
+            (&["1.5", "-1.50", "2"], "2"),
+            (&["1.5", "-1.50", "0.000"], "0"),
+            (&["-0", "0.00"], "0"),
+            (&["999999999999999999", "1e30", "0.1"], "1000000000000999999999999999999.1"),
+            (&["-0.05", "-12"], "-12.05"),
+        ] {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(by_sum(&texts).as_deref(), Some(sum));
+            assert_eq!(by_sum(&texts), by_decimals(&texts));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_sum_is_that_of_decimals(texts in proptest::collection::vec(
+            prop_oneof![
+                "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?",
+                "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,20})?(e[+-]?[0-9]{1,2})?",
+                Just("0.00".to_owned()),
+                Just("-1.5".to_owned()),
+                Just("1.50".to_owned()),
+            ],
+            1..12,
+        )) {
+            prop_assert_eq!(by_sum(&texts), by_decimals(&texts));
+        }
     }
 }
