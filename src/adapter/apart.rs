@@ -210,7 +210,8 @@ mod linux {
                 return;
             }
             for (order, reply) in received {
-                let started = std::env::set_current_dir(&order.folder).and_then(|()| spawn(order));
+                let moved = rustix::process::chdir(&order.folder).map_err(io::Error::from);
+                let started = moved.and_then(|()| spawn(order));
                 let _ = reply.send(started);
             }
         };
