@@ -100,6 +100,8 @@ mod release;
 mod replay;
 #[cfg(feature = "restate")]
 mod restate;
+#[cfg(feature = "restate")]
+mod restate_machines;
 mod results;
 mod resume;
 mod retry_items;

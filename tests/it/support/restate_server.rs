@@ -23,13 +23,18 @@ pub struct Restate {
     workers: Vec<Child>,
 }
 
+/// The program of the server; `None`, after a notice, if it is not installed.
+pub fn program() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("restate");
+    let own = own.join("node_modules/@restatedev/restate-server-linux-x64/bin/restate-server");
+    let needs = "`npm install --prefix target/restate @restatedev/restate-server-linux-x64`";
+    found("restate", needs, Some(own).filter(|own| own.is_file()))
+}
+
 impl Restate {
     /// A server; `None`, after a notice, if it is not installed.
     pub fn start() -> Option<Restate> {
-        let own = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("restate");
-        let own = own.join("node_modules/@restatedev/restate-server-linux-x64/bin/restate-server");
-        let needs = "`npm install --prefix target/restate @restatedev/restate-server-linux-x64`";
-        let program = found("restate", needs, Some(own).filter(|own| own.is_file()))?;
+        let program = program()?;
         // Free when they are asked for; another program seldom takes one in between.
         let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let held = [free(), free(), free()];
