@@ -3,7 +3,7 @@
 
 use crate::place::Place;
 use crate::program::{Told, told};
-use crate::restate_server::Restate;
+use crate::restate_server::{PUBLIC, Restate};
 use crate::workflows::workflows;
 use orderflow::event::{Event, EventKind};
 use orderflow::history::History;
@@ -441,4 +441,20 @@ fn a_second_address_of_the_server_is_used_when_the_first_does_not_answer() {
     let both = format!("http://127.0.0.1:9,{}", server.ingress());
     let ran = place.run(&format!("--items items.jsonl --engine restate --ingress {both}"));
     assert_eq!(ran.exit, Some(0), "{}", ran.err);
+}
+
+#[test]
+fn a_worker_answers_only_servers_that_sign_with_its_key() {
+    let Some(mut server) = Restate::start() else { return };
+    let place = place(CHAIN, 2, "{}");
+    server.worker(&place, ".", &format!("--identity-key {PUBLIC}"));
+    let ran = place.run(&format!("--items items.jsonl {}", server.options()));
+    assert_eq!(ran.exit, Some(0), "{}", ran.err);
+    let other = "publickeyv1_ChjENKeMvCtRnqG2mrBK1HmPKufgFUc98K8B3ononQvp";
+    let (_, port) = server.unregistered(&place, ".", &format!("--identity-key {other}"));
+    let answer = server.register(port);
+    assert!(!answer.starts_with('2') && answer.contains("401"), "{answer}");
+    let mut command = place.command("worker --engine restate --listen 127.0.0.1:0 --identity-key secret");
+    let refused = told(command.output().unwrap());
+    assert!(refused.err.contains("secret is not a public key of Restate"), "{}", refused.err);
 }

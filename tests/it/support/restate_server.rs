@@ -13,6 +13,13 @@ use tempfile::TempDir;
 /// The longest that a server is waited for.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The key by which the server signs its requests, for these tests only, and the public one.
+const SIGNED_BY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIF8UEMi0wjM3upYbmncnRGQ1Zs5THRv9zE08A6+ixQcb
+-----END PRIVATE KEY-----
+";
+pub const PUBLIC: &str = "publickeyv1_MU8Mw8XdvEtUpQ1XZmKuuZ364dYYLbL6FdtQwS1k9ro";
+
 /// A server on ports that stay the same; it ends with its standard input.
 pub struct Restate {
     program: PathBuf,
@@ -49,10 +56,14 @@ impl Restate {
     /// Starts it, again with what it has stored.
     pub fn up(&mut self) {
         let [ingress, admin, node] = self.ports;
+        let key = self.folder.path().join("key.pem");
+        std::fs::write(&key, SIGNED_BY).unwrap();
+        let key = key.display();
         let settings = format!(
             "cluster-name = \"test\"\nnode-name = \"n1\"\nbind-address = \"127.0.0.1:{node}\"\n\
              advertised-address = \"http://127.0.0.1:{node}\"\ndefault-num-partitions = 1\nlisten-mode = \"tcp\"\n\
-             [admin]\nbind-address = \"127.0.0.1:{admin}\"\n[ingress]\nbind-address = \"127.0.0.1:{ingress}\"\n"
+             [admin]\nbind-address = \"127.0.0.1:{admin}\"\n[ingress]\nbind-address = \"127.0.0.1:{ingress}\"\n\
+             [worker.invoker]\nrequest-identity-private-key-pem-file = \"{key}\"\n"
         );
         let file = self.folder.path().join("restate.toml");
         std::fs::write(&file, settings).unwrap();
@@ -110,16 +121,21 @@ impl Restate {
     /// Starts a worker with the settings of this place and registers it; returns its number and its port.
     pub fn worker(&mut self, place: &Place, folder: &str, args: &str) -> (usize, u16) {
         let (number, port) = self.unregistered(place, folder, args);
-        let body = format!("{{\"uri\":\"http://127.0.0.1:{port}\",\"force\":true}}");
         let begin = Instant::now();
         loop {
-            let answer = self.ask(self.ports[1], "POST", "/deployments", &body);
+            let answer = self.register(port);
             if answer.starts_with("201") || answer.starts_with("200") {
                 return (number, port);
             }
             assert!(begin.elapsed() < PATIENCE, "the worker cannot be registered: {answer}");
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// What the server says to a worker at this port.
+    pub fn register(&self, port: u16) -> String {
+        let body = format!("{{\"uri\":\"http://127.0.0.1:{port}\",\"force\":true}}");
+        self.ask(self.ports[1], "POST", "/deployments", &body)
     }
 
     /// Starts a worker that no server knows yet.
