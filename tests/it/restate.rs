@@ -295,8 +295,14 @@ fn the_documents_of_the_examples_give_the_same_events() {
         let other = run(&there, &server.options());
         assert_eq!(other.exit, ran.exit, "{name}: {}{}", other.out, other.err);
         let (expected, found) = (events(&here.path("workflows")), events(&there.path("workflows")));
+        // Whether an attempt has ended before one beside it fails and stops it is chance.
+        let is_chance =
+            |events: &[String]| events.iter().any(|event| event.contains(r#"{"stopped":"critical"}"#));
         for (place, expected) in &expected {
-            assert_eq!(found.get(place), Some(expected), "{name}: {place}");
+            let found = found.get(place).map_or(&[][..], Vec::as_slice);
+            if !is_chance(expected) && !is_chance(found) {
+                assert_eq!(found, expected, "{name}: {place}");
+            }
         }
         server.kill_worker(worker);
     }
