@@ -5,7 +5,7 @@ use super::{Graph, Instructions, Kind, Step};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::spec::{Piece, Spec};
 use crate::value::in_conditions;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Reports each value that a step does not take, that may be missing, or that is a secret.
 pub(super) fn check(spec: &Spec, graph: &Graph, names: &Names, diagnostics: &mut Vec<Diagnostic>) {
@@ -26,13 +26,14 @@ pub(super) fn check_values(
     names: &Names,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let secrets: HashSet<String> = graph.secrets().map(|(_, name)| in_conditions(name)).collect();
+    // Most instructions have no values, so the values of the graph are only searched for those that do.
+    let is_secret = |name: &str| graph.secrets().any(|(_, secret)| in_conditions(secret) == name);
     for piece in &text.pieces {
         let Piece::Value(value) = piece else { continue };
         for (name, at) in value.value.names() {
             let at = Span::new(value.span.start + at.start, value.span.start + at.end);
             match taken.get(name) {
-                Some(_) if secrets.contains(name) => {
+                Some(_) if is_secret(name) => {
                     diagnostics.push(catalogue::secret_in_instructions(at, name));
                 }
                 Some(optional) if *optional && value.value.needs().contains(&name) => {

@@ -24,7 +24,7 @@ pub fn trim(text: &str) -> &str {
 
 /// White space that markdown does not take for any.
 fn is_strange(c: char) -> bool {
-    is_space(c) && !matches!(c, ' ' | '\t' | '\n' | '\r')
+    !matches!(c, ' '..='~' | '\t' | '\n' | '\r') && is_space(c)
 }
 
 /// The most spaces before a markdown block; with more it is code.
