@@ -18,6 +18,7 @@ pub mod exchanges;
 #[cfg(test)]
 pub mod fake;
 pub mod fence;
+mod gates;
 pub mod http;
 #[cfg(feature = "restate")]
 pub mod ingress;
@@ -54,9 +55,10 @@ pub mod workfolder;
 
 pub use adopted::{adopt, bury, shield};
 pub use conversation::{Conversation, Said};
+pub use gates::{InnerGate, InnerGates};
 pub use live::{LiveWords, Spoken};
 pub use logs::{AttemptLog, LogIntake, LogPlace, LogStream};
-pub use outer::{Hearing, OuterEvents, Topic, UsedEvents};
+pub use outer::{Hearing, HearingEnd, OuterEvents, Topic, UsedEvents};
 pub use program::GRACE;
 pub use rests::Rests;
 pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};
@@ -157,6 +159,8 @@ pub struct Call {
     pub rests: Rests,
     /// The events of the outermost run, for a document that the attempt runs.
     pub events: OuterEvents,
+    /// Where the gates of a document are reported that the attempt runs.
+    pub gates: InnerGates,
     /// Removes the secrets of the item from texts that an adapter stores itself.
     pub redactor: ItemRedactor,
 }

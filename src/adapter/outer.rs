@@ -35,6 +35,8 @@ struct Board {
     next: u64,
     posted: HashMap<Topic, BTreeMap<u64, Arc<Arrival>>>,
     hearers: BTreeMap<u64, Hearer>,
+    /// The number of the next hearer.
+    next_hearer: u64,
     /// The hearers by what they want.
     wanted: HashMap<Topic, BTreeSet<u64>>,
 }
@@ -47,6 +49,10 @@ struct Hearer {
     awaits: BTreeSet<String>,
     /// Whether only people and events can move it on.
     rests: bool,
+    /// How many of its gates a person is asked about.
+    asked: usize,
+    /// There is something else for it to look at.
+    poked: bool,
     wake: Arc<Notify>,
 }
 
@@ -55,7 +61,7 @@ impl Board {
         let news = |(topic, from): (&Topic, &u64)| {
             self.posted.get(topic).is_some_and(|all| all.range(*from..).next().is_some())
         };
-        hearer.topics.iter().any(news)
+        hearer.poked || hearer.topics.iter().any(news)
     }
 
     fn forget(&mut self, id: u64) {
@@ -116,10 +122,12 @@ impl OuterEvents {
         }
     }
 
-    /// Whether a run within is not at rest, or has not heard an event that it wants.
+    /// Whether a run within is not at rest, has not heard an event that it wants, or has a gate about which a person is
+    /// asked.
     pub fn is_busy(&self) -> bool {
         let busy = |board: MutexGuard<'_, Board>| {
-            board.hearers.values().any(|hearer| !hearer.rests || board.has_news(hearer))
+            let busy = |hearer: &Hearer| !hearer.rests || hearer.asked > 0 || board.has_news(hearer);
+            board.hearers.values().any(busy)
         };
         self.board().is_some_and(busy)
     }
@@ -150,9 +158,13 @@ impl OuterEvents {
         let wake = Arc::new(Notify::new());
         let id = match self.board() {
             Some(mut board) => {
-                let id = board.hearers.last_key_value().map_or(0, |(last, _)| last + 1);
+                let id = board.next_hearer;
+                board.next_hearer += 1;
                 let (topics, awaits) = Default::default();
-                board.hearers.insert(id, Hearer { topics, awaits, rests: false, wake: wake.clone() });
+                board.hearers.insert(
+                    id,
+                    Hearer { topics, awaits, rests: false, asked: 0, poked: false, wake: wake.clone() },
+                );
                 id
             }
             None => 0,
@@ -182,6 +194,18 @@ impl Drop for Ear {
     fn drop(&mut self) {
         if let Some(mut board) = self.events.board() {
             board.forget(self.id);
+        }
+    }
+}
+
+/// Ends a hearing when it is dropped, with all copies of it.
+pub struct HearingEnd(pub Hearing);
+
+impl Drop for HearingEnd {
+    fn drop(&mut self) {
+        let Hearing(ear) = &self.0;
+        if let Some(mut board) = ear.events.board() {
+            board.forget(ear.id);
         }
     }
 }
@@ -217,6 +241,7 @@ impl Hearing {
         let Some(mut board) = self.0.events.board() else { return Vec::new() };
         let board = &mut *board;
         let Some(hearer) = board.hearers.get_mut(&self.0.id) else { return Vec::new() };
+        hearer.poked = false;
         let mut all = BTreeMap::new();
         for (topic, from) in &mut hearer.topics {
             let posted = board.posted.get(topic).into_iter().flat_map(|posted| posted.range(*from..));
@@ -236,6 +261,24 @@ impl Hearing {
                 return;
             }
             self.0.wake.notified().await;
+        }
+    }
+
+    /// A person is asked about a gate of the run, or not any more.
+    pub fn asked(&self, is_asked: bool) {
+        let Some(mut board) = self.0.events.board() else { return };
+        if let Some(hearer) = board.hearers.get_mut(&self.0.id) {
+            hearer.asked = if is_asked { hearer.asked + 1 } else { hearer.asked.saturating_sub(1) };
+        }
+    }
+
+    /// There is something for the run to look at besides events.
+    pub fn poke(&self) {
+        if let Some(mut board) = self.0.events.board()
+            && let Some(hearer) = board.hearers.get_mut(&self.0.id)
+        {
+            hearer.poked = true;
+            self.0.wake.notify_one();
         }
     }
 

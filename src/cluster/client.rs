@@ -236,7 +236,7 @@ impl Client {
             }
             Request::Answer(item, gate, decision) => (What::Answer(item, gate, decision), None),
             Request::Cancel(why) => (What::Stop(why), Some("cancel".to_owned())),
-            Request::Stop | Request::Kill | Request::Later(..) => return,
+            Request::Stop | Request::Kill | Request::Later(..) | Request::LaterInside => return,
         };
         let input = Input { at: unix_millis(), what };
         let Ok(body) = serde_json::to_vec(&input) else { return };

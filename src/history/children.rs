@@ -1,31 +1,22 @@
 //! A document that a step of another document runs: a run of its own in the folder of the run, with its own journal.
 //! The adapter of such a step begins the run, or continues it where it was left.
 
+use super::child_end::{ChildEnd, broken, refused};
 use super::earlier::{EarlierRun, Watch, began_by, run_id};
 use super::taken::LockedRun;
 use super::used;
-use super::{New, People, Prepared, RunEnd, RunOptions, Runner, SpanDestination, Tracing};
-use crate::adapter::channel::Sink;
-use crate::adapter::{Adapter, Call, Context, Declared, Ending, Stop, contract};
-use crate::disk::Folder;
-use crate::engine::{Policy, Run};
-use crate::event::{
-    Answer, BUDGET, Cause, Failure, ItemId, ItemState, Outcome, Reply, Settlement, TypePattern, ValueId,
-    WaitsFor,
-};
+use super::within::Within;
+use super::{New, Prepared, RunOptions, Runner, SpanDestination, Tracing};
+use crate::adapter::{Adapter, Call, Context, Ending, HearingEnd, Stop, contract};
+use crate::engine::Policy;
+use crate::event::{Cause, ItemState, Outcome, TypePattern, ValueId};
 use crate::graph::Graph;
 use crate::journal::{self, DocumentText};
-use crate::runtime::{
-    self, Bindings, Border, BoundSink, Finder, Inbox, NewItem, Outbox, Requests, Workspace, event_source,
-};
+use crate::runtime::{self, Bindings, Border, Inbox, NewItem, Requests, Workspace};
 use crate::spans::TraceContext;
 use crate::value::budget::Spent;
-use crate::value::dollars::Dollars;
-use crate::value::{Object, Value};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A document that a step runs, with all that its runs need.
 pub struct ChildDocument {
@@ -59,7 +50,7 @@ impl ChildDocument {
     }
 
     /// The channel to which its steps publish: the outermost run.
-    fn sinks(&self) -> Vec<(Arc<str>, Vec<TypePattern>)> {
+    pub(super) fn sinks(&self) -> Vec<(Arc<str>, Vec<TypePattern>)> {
         let publishes = self.graph.steps.iter().any(|step| !step.emits.is_empty());
         publishes.then(|| (OUTERMOST.into(), vec![TypePattern("*".to_owned())])).into_iter().collect()
     }
@@ -99,6 +90,7 @@ impl Adapter for ChildAgent {
             let mut pauses = stop.clone();
             let rests = call.rests.clone();
             let hearing = call.events.hear(call.context.item.clone());
+            let _end = HearingEnd(hearing.clone());
             let mut spent = Spent::default();
             loop {
                 // It runs; an attempt that is repeated may have waited before.
@@ -122,7 +114,10 @@ impl Adapter for ChildAgent {
                             return refused(format!("cannot run {}: {error:#}", document.text.path));
                         }
                     };
-                    let border = Border::within(call.events.clone().after(used), Some(heard));
+                    let border = {
+                        let gates = call.gates.within(&call.context.step);
+                        Border::within(call.events.clone().after(used), Some(heard), gates)
+                    };
                     run(&document, (journaled, revoked), &call, (by, &name), (requests, border)).await
                 };
                 match runtime::nested(stop.clone(), inbox.clone(), run).await {
@@ -152,139 +147,6 @@ impl Adapter for ChildAgent {
         })
     }
 }
-
-/// The end of a run of a document.
-pub(super) enum ChildEnd {
-    /// It did not begin, or could not continue.
-    Refused(Box<Failure>),
-    /// It has done nothing, or is that of another execution of the step.
-    Other,
-    /// It was paused.
-    Paused,
-    /// It was left because only people and events can move it on; it is to continue after this time at the latest.
-    Waits(WaitsFor, Option<Duration>),
-    /// What an earlier attempt had left has ended; it has spent this since.
-    Lagged(Spent),
-    Ended(Box<EndedChild>),
-}
-
-pub(super) struct EndedChild {
-    graph: Arc<Graph>,
-    end: Settlement,
-    /// Its item has succeeded, and only its steps for all items have failed.
-    stays: bool,
-    /// The outputs that the step declares, as an object.
-    made: Result<Object, String>,
-    declared: Arc<[Declared]>,
-    pub(super) spent: Spent,
-    attempts: bool,
-    /// Whether it may have left an effect that nothing compensates, so that a retry has to continue it.
-    lasts: bool,
-    /// Whether it can be continued.
-    journaled: bool,
-    /// Whether the compensations of the document are those of the step.
-    revoked: bool,
-}
-
-pub(super) fn broken(message: &str) -> Box<Failure> {
-    contract::failure(Cause::Protocol, message.to_owned(), Outcome::Unknown, false)
-}
-
-pub(super) fn refused(message: String) -> ChildEnd {
-    ChildEnd::Refused(contract::failure(Cause::Start, message, Outcome::Unknown, false))
-}
-
-impl ChildEnd {
-    pub(super) fn answer(self, stop: &Stop) -> Answer {
-        match self {
-            ChildEnd::Refused(failure) => Err(failure),
-            ChildEnd::Other | ChildEnd::Paused | ChildEnd::Waits(..) | ChildEnd::Lagged(_) => {
-                let message = "the run of the document was paused".to_owned();
-                Err(contract::failure(Cause::Stopped, message, Outcome::Unknown, false))
-            }
-            ChildEnd::Ended(ended) => ended.answer(stop.urgency() > crate::adapter::Urgency::None),
-        }
-    }
-}
-
-impl EndedChild {
-    /// The answer of the step.
-    fn answer(self, stopped: bool) -> Answer {
-        let (tokens_used, columns) = figures(self.spent);
-        let answer = match self.end.state {
-            ItemState::Succeeded => match &self.made {
-                Ok(made) => self.outputs(made),
-                Err(why) => Err(contract::bad(why.clone())),
-            },
-            _ => Err(self.failure(stopped)),
-        };
-        match answer {
-            Ok(reply) => Ok(Reply { tokens_used, columns, ..reply }),
-            Err(failure) => Err(Box::new(Failure { tokens_used, columns, ..*failure })),
-        }
-    }
-
-    /// The values that the document made, as outputs of the step.
-    fn outputs(&self, made: &Object) -> Answer {
-        let lacks = |output: &&Declared| !output.optional && !made.contains_key(&output.name);
-        match self.declared.iter().find(lacks) {
-            Some(output) => {
-                let message = format!("output `{}`: the document ended without it", output.name);
-                Err(contract::bad(message))
-            }
-            // A single output could otherwise be this object itself.
-            None if made.is_empty() => Ok(Reply::default()),
-            None => contract::done(&self.declared, &Value::Object(made.clone()).to_string()),
-        }
-    }
-
-    /// Whether an effect remains that should have been compensated.
-    pub(super) fn remains(&self) -> bool {
-        self.stays || self.end.state == ItemState::CompensationFailed || !self.end.uncompensated.is_empty()
-    }
-
-    pub(super) fn failure(&self, stopped: bool) -> Box<Failure> {
-        let title = |error: &crate::event::ItemError| {
-            let step = error.step.and_then(|id| self.graph.steps.get(id.index()));
-            step.map_or(String::new(), |step| format!("{}: ", step.title))
-        };
-        let cancelled = self.end.state == ItemState::Cancelled
-            || self.end.error.as_ref().is_some_and(|error| error.step.is_none());
-        let mut message = match &self.end.error {
-            // Only the run of the document was cancelled: the step was stopped.
-            _ if stopped && cancelled => "the run of the document was stopped".to_owned(),
-            Some(error) => format!("{}{}", title(error), error.message),
-            None => "it was cancelled".to_owned(),
-        };
-        for remains in &self.end.uncompensated {
-            message.push_str(&format!("; {}not compensated: {}", title(remains), remains.message));
-        }
-        let stays = self.remains();
-        // What the compensations of the document can compensate has been compensated.
-        let outcome = match stays || self.lasts && !self.revoked {
-            true => Outcome::Unknown,
-            false if self.attempts => Outcome::Failed,
-            false => Outcome::NotExecuted,
-        };
-        let cause = if stopped { Cause::Stopped } else { Cause::Refused };
-        let code = self.end.error.as_ref().and_then(|error| error.code.clone());
-        // The agent of an inner step is not the agent of this step.
-        let code = code.filter(|code| code != crate::event::UNAVAILABLE);
-        let again = self.journaled || !self.lasts;
-        let retryable = !stays && again && code.as_deref() != Some(BUDGET);
-        Box::new(Failure { code, ..*contract::failure(cause, message, outcome, retryable) })
-    }
-}
-
-/// The tokens and the columns of a step whose document has spent so much.
-pub(super) fn figures(spent: Spent) -> (Option<u64>, Vec<(Arc<str>, Value)>) {
-    let cost = spent.dollars.map(Dollars::value);
-    let columns = cost.into_iter().map(|cost| (COST.into(), cost)).collect();
-    ((spent.tokens > 0).then_some(spent.tokens), columns)
-}
-
-/// The column in which agents report dollars.
-const COST: &str = "cost_usd";
 
 /// Begins the run of a document for one attempt, or continues it; `by` is the attempt that has begun it, with its name.
 async fn run(
@@ -435,107 +297,6 @@ async fn driven(
     }
 }
 
-/// The run of a document and what is around it.
-pub(super) struct Within<'a> {
-    pub document: &'a ChildDocument,
-    /// What it means, with the budget of the attempt.
-    pub graph: Arc<Graph>,
-    /// Its folder.
-    pub root: PathBuf,
-    /// The attempt that gets its values; a compensation gets none.
-    pub call: Option<&'a Call>,
-    /// The run that this process drives.
-    pub outermost: Arc<str>,
-    pub border: Border,
-}
-
-impl Within<'_> {
-    /// Continues the run from its journal.
-    pub async fn continued(
-        self,
-        taken: LockedRun,
-        prepared: Prepared,
-        item: Option<NewItem>,
-        requests: Requests,
-    ) -> anyhow::Result<ChildEnd> {
-        let mut watch = Watch::new(self.graph.clone());
-        RunEnd::clear(&self.root);
-        let runner = Runner::resume(taken, prepared, &mut [&mut watch]).await?.0;
-        self.driven_to_end(runner, watch, item, requests).await
-    }
-
-    /// How people and events take part in it.
-    fn people(&mut self, journaled: bool) -> People {
-        let call = self.call;
-        let border = std::mem::take(&mut self.border);
-        let sinks = self.document.sinks().into_iter();
-        let sink = || Sink::Outer(border.events.clone());
-        let sinks: Vec<_> = sinks.map(|(name, types)| BoundSink { name, types, sink: sink() }).collect();
-        let source = event_source(&self.document.text.path);
-        People {
-            // The agents of its steps ask whom those of the outer run ask.
-            questions: call.and_then(|call| call.questions.sender()),
-            waits: !journaled,
-            within: call.map(|call| call.rests.clone()),
-            outermost: Some(self.outermost.clone()),
-            forward_key: call.and_then(|call| call.context.forward_key.as_deref()).map(Arc::from),
-            outbox: (!sinks.is_empty()).then(|| Outbox::open(sinks, &source)),
-            border: Some(border),
-            ..People::default()
-        }
-    }
-
-    /// Runs the run to its end.
-    async fn driven_to_end(
-        mut self,
-        runner: Runner,
-        mut watch: Watch,
-        item: Option<NewItem>,
-        requests: Requests,
-    ) -> anyhow::Result<ChildEnd> {
-        let mut items = item.into_iter().map(Ok);
-        let journaled = journal::is_there(&self.root);
-        let mut runner = runner;
-        for (phase, ids) in self.border.events.used() {
-            self.graph.by_phase(phase).into_iter().for_each(|step| runner.run.use_up(step, ids));
-        }
-        let people = self.people(journaled);
-        let outcome = runner.drive(&mut items, vec![&mut watch], requests, people).await;
-        let (ending, waits, wakes) = (outcome.ending(), outcome.waits(), outcome.wakes);
-        if let Some(trouble) = outcome.trouble {
-            return Err(trouble);
-        }
-        let Some(ending) = ending else {
-            let what = outcome.run.waits_for();
-            return Ok(if waits { ChildEnd::Waits(what, wakes) } else { ChildEnd::Paused });
-        };
-        if journaled {
-            ending.store(&self.root);
-        }
-        Ok(ChildEnd::Ended(Box::new(self.ended(watch, &outcome.run))))
-    }
-
-    /// What has come of the run.
-    fn ended(&self, watch: Watch, run: &Run) -> EndedChild {
-        let Watch { end, once, spent, attempts, lasts, .. } = watch;
-        let end = end.unwrap_or_else(|| Settlement::new(ItemState::Cancelled, None));
-        // Without its steps for all items it has not succeeded, and what its item did stays for the compensation.
-        let stays = end.state == ItemState::Succeeded;
-        let (end, stays) = match once.filter(|once| once.state.is_failure()) {
-            Some(once) if stays => (once, true),
-            _ => (end, false),
-        };
-        let made = match self.call {
-            Some(call) if end.state == ItemState::Succeeded => outputs(&self.graph, run, call, &self.root),
-            _ => Ok(Object::new()),
-        };
-        let declared = self.call.map(|call| call.outputs.clone()).unwrap_or_default();
-        let (journaled, revoked) = (true, true);
-        let graph = self.graph.clone();
-        EndedChild { graph, end, stays, made, declared, spent, attempts, lasts, journaled, revoked }
-    }
-}
-
 /// The item of the run: the inputs of the step.
 ///
 /// # Errors
@@ -551,47 +312,4 @@ fn new_item(graph: &Graph, call: &Call) -> Result<NewItem, String> {
         inputs.push((*id, value.clone()));
     }
     Ok(NewItem { key: call.context.item.clone(), inputs })
-}
-
-/// The outputs that the step declares, by name; files are copied to the attempt's folder.
-///
-/// # Errors
-/// A file cannot be copied.
-fn outputs(graph: &Graph, run: &Run, call: &Call, root: &Path) -> Result<Object, String> {
-    let (mut object, mut files) = (Object::new(), BTreeSet::new());
-    for output in call.outputs.iter() {
-        let Some(id) = graph.given_by(&output.name) else { continue };
-        let Some(value) = run.made_by(ItemId(0), id) else { continue };
-        let holds_files = graph.value(id).ty.as_ref().is_some_and(crate::value::Type::holds_files);
-        let value = match holds_files {
-            true => {
-                paths(&value, &mut files);
-                runtime::below_items(&value)
-            }
-            false => Arc::unwrap_or_clone(value),
-        };
-        object.insert(output.name.clone(), value);
-    }
-    copy(files, call, root).map_err(|error| format!("its files: {error:#}"))?;
-    Ok(object)
-}
-
-/// The paths in a value of files.
-fn paths(value: &Value, into: &mut BTreeSet<String>) {
-    match value {
-        Value::String(path) => drop(into.insert(path.clone())),
-        Value::Array(all) => all.iter().for_each(|one| paths(one, into)),
-        _ => {}
-    }
-}
-
-/// Copies files to the attempt's folder, each once: two outputs may be the same one.
-fn copy(files: BTreeSet<String>, call: &Call, root: &Path) -> anyhow::Result<()> {
-    if files.is_empty() {
-        return Ok(());
-    }
-    let to = Folder::open(&call.dir)?;
-    let files: Value = files.into_iter().collect();
-    Finder::open(root)?.export(&files, (ItemId(0), &call.context.item), &to)?;
-    Ok(())
 }

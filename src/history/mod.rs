@@ -6,6 +6,7 @@
 //! - [`LockedRun`]: a locked run, to be resumed or changed.
 //! - [`Runner`]: a run to be driven, new or resumed.
 
+mod child_end;
 mod children;
 pub mod dead_letters;
 mod declared;
@@ -31,6 +32,7 @@ mod source;
 mod taken;
 mod traced;
 mod used;
+mod within;
 
 pub use children::{ChildAgent, ChildDocument};
 pub use documents::definition;

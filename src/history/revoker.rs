@@ -1,9 +1,11 @@
 //! The compensation of a step that ran a document: the compensations of the document, for each run of it.
 
-use super::children::{ChildDocument, ChildEnd, Within, broken, figures, refused};
+use super::child_end::{ChildEnd, broken, figures, refused};
+use super::children::ChildDocument;
 use super::earlier::run_id;
 use super::taken::{LockedRun, request_cancel};
-use crate::adapter::{Adapter, Call, Context, Ending, Stop, contract};
+use super::within::Within;
+use crate::adapter::{Adapter, Call, Context, Ending, InnerGates, Stop, contract};
 use crate::disk::Folder;
 use crate::engine::RetryRequest;
 use crate::event::{Cause, Failure, ItemId, Outcome, Reply};
@@ -35,7 +37,7 @@ impl Adapter for ChildRevoker {
                 let (document, pauses) = (self.document.clone(), stop.clone());
                 let (context, events) = (call.context.clone(), call.events.clone());
                 let run = move |requests| async move {
-                    let around = (requests, Border::within(events, None));
+                    let around = (requests, Border::within(events, None, InnerGates::default()));
                     revoked(&document, &id, &root, &context, around).await
                 };
                 let ended = match runtime::nested(stop.clone(), None, run).await {

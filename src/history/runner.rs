@@ -6,8 +6,8 @@ use super::options::RunOptions;
 use super::taken::{LockedRun, Recalled, is_cancelled};
 use super::traced::{Traced, Tracing};
 use super::{ItemsFrom, RunEnd, lock};
-use crate::adapter::Rests;
 use crate::adapter::orphans::OrphanReport;
+use crate::adapter::{InnerGates, Rests};
 use crate::engine::{Policy, RetryRequest, Run};
 use crate::event::{ItemId, ItemState, Millis, StopReason, TypePattern};
 use crate::graph::Graph;
@@ -77,6 +77,8 @@ pub struct People {
     pub asks: Option<Asks>,
     /// Where the questions of agents are sent.
     pub questions: Option<AgentQuestions>,
+    /// Where the gates of documents are reported.
+    pub inner_gates: InnerGates,
     /// Whether somebody is asked about each of them: the run waits for the answers.
     pub answers: bool,
     /// Whether to wait for people when nothing else can happen. Otherwise the run is left as it is and can be resumed.
@@ -232,7 +234,7 @@ impl Runner {
             all.push(&mut **observer);
         }
         all.extend(traced.as_mut().map(|traced| traced as &mut dyn Observer));
-        let border = people.border.unwrap_or_else(|| Border::outermost(&graph));
+        let border = people.border.unwrap_or_else(|| Border::outermost(&graph, people.inner_gates));
         let mut turns = Loop {
             graph,
             outermost: people.outermost.unwrap_or_else(|| id.clone()),

@@ -8,8 +8,8 @@ use super::{AgentQuestions, Loop, Workspace, identity};
 use crate::adapter::question::Questions;
 use crate::adapter::redact::{ItemRedactor, Redactor};
 use crate::adapter::{
-    self, Adapter, AttemptLog, Bound, Context, Conversation, Declared, LiveWords, LogIntake, LogPlace,
-    OuterEvents, Rests, Said, Spawned, Spawns, Stop, Stopper, Urgency, contract,
+    self, Adapter, AttemptLog, Bound, Context, Conversation, Declared, InnerGates, LiveWords, LogIntake,
+    LogPlace, OuterEvents, Rests, Said, Spawned, Spawns, Stop, Stopper, Urgency, contract,
 };
 use crate::engine::{Call, EngineInput, Timer};
 use crate::event::{Answer, Cause, ItemId, Millis, Outcome, Relayed, StepPath, StopReason};
@@ -169,6 +169,8 @@ pub(super) struct Ground<'a> {
     pub questions: Option<&'a AgentQuestions>,
     /// The events of the documents that its steps run.
     pub events: Option<&'a OuterEvents>,
+    /// Where the gates of these documents are reported.
+    pub gates: Option<&'a InnerGates>,
     /// Whether the run has a journal.
     pub stores: bool,
     /// When the run's deadline passes.
@@ -187,6 +189,7 @@ impl Loop<'_> {
             workspace: &self.workspace,
             questions: self.questions.as_ref(),
             events: Some(&self.border.events),
+            gates: Some(&self.border.gates),
             stores: self.durable.is_some(),
             until: self.until(),
         }
@@ -434,6 +437,7 @@ fn request(
         log: AttemptLog::default(),
         rests: Rests::default(),
         events: all.events.cloned().unwrap_or_default(),
+        gates: all.gates.cloned().unwrap_or_default(),
         redactor: ItemRedactor::default(),
     };
     Ok((call, room))

@@ -41,7 +41,7 @@ pub use mirror::{Mirror, News, NewsFeed, RequestSender};
 pub use nested::{nested, woken};
 pub use observer::{LastWords, Observer};
 pub use outbox::{BoundSink, Outbox, event_source};
-pub use outer::Border;
+pub use outer::{Border, for_each};
 pub use signals::{Caught, listen, outlive_large_files};
 #[cfg(feature = "restate")]
 pub use single::Attempts;
@@ -96,6 +96,8 @@ pub enum Request {
     Answer(ItemId, GateId, Decision),
     /// The person who was asked about an item does not decide now.
     Later(ItemId, GateId),
+    /// The same for an item in a document: the run may end.
+    LaterInside,
 }
 
 impl From<InboxRequest> for Request {
@@ -376,6 +378,7 @@ impl Loop<'_> {
                     Request::Later(item, gate) => {
                         self.asked_now.as_mut().map(|asked| asked.remove(&(item, gate)));
                     }
+                    Request::LaterInside => {}
                     Request::Cancel(why) => run.handle(EngineInput::Stop(why), now(), &mut out),
                     Request::Stop => run.handle(EngineInput::Stop(StopReason::Interrupted), now(), &mut out),
                     Request::Kill => {
@@ -600,8 +603,11 @@ impl Loop<'_> {
                     let values = ask.inputs.iter_mut();
                     values.for_each(|(_, value)| redactor.shown(ask.item, Arc::make_mut(value)));
                     self.asked_now.as_mut().map(|asked| asked.insert((ask.item, ask.gate)));
-                    // The receiver is gone once the run is over.
-                    let _ = self.asks.as_ref().map(|asks| asks.send(ask));
+                    if let Some(asks) = &self.asks {
+                        self.border.ask();
+                        // The receiver is gone once the run is over.
+                        let _ = asks.send(ask);
+                    }
                 }
                 Effect::Publish { channel, mut event } => {
                     let redactor = self.bindings.redactor();

@@ -3,12 +3,12 @@
 
 use super::Loop;
 use crate::adapter::channel::Incoming;
-use crate::adapter::{Hearing, OuterEvents, Topic};
+use crate::adapter::{Hearing, InnerGates, OuterEvents, Topic};
 use crate::engine::{Out, Run};
 use crate::event::Millis;
 use crate::graph::Graph;
 use std::collections::BTreeSet;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The events of the outermost run, as the loop of a run uses them.
 #[derive(Default)]
@@ -19,23 +19,25 @@ pub struct Border {
     pub hearing: Option<Hearing>,
     /// What the runs within the outermost one publish, if this is the outermost one.
     pub emitted: Option<UnboundedReceiver<Incoming>>,
+    /// Where the gates of the runs within are reported.
+    pub gates: InnerGates,
 }
 
 impl Border {
     /// That of a run which is not within another one.
-    pub fn outermost(graph: &Graph) -> Border {
+    pub fn outermost(graph: &Graph, gates: InnerGates) -> Border {
         match graph.documents().next() {
             None => Border::default(),
             Some(_) => {
                 let (events, emitted) = OuterEvents::new();
-                Border { events, hearing: None, emitted: Some(emitted) }
+                Border { events, hearing: None, emitted: Some(emitted), gates }
             }
         }
     }
 
     /// That of a run within another one.
-    pub fn within(events: OuterEvents, hearing: Option<Hearing>) -> Border {
-        Border { events, hearing, emitted: None }
+    pub fn within(events: OuterEvents, hearing: Option<Hearing>, gates: InnerGates) -> Border {
+        Border { events, hearing, emitted: None, gates }
     }
 
     /// Whether this is the outermost run, and documents run in it.
@@ -43,10 +45,28 @@ impl Border {
         self.emitted.is_some()
     }
 
+    /// An item waits at a gate, and a person is asked about it: the outermost run waits for the answer.
+    pub(super) fn ask(&self) {
+        if self.gates.answers {
+            self.hearing.iter().for_each(|hearing| hearing.asked(true));
+        }
+    }
+
     /// Whether a document is not at rest.
     pub(super) fn is_busy(&self) -> bool {
         self.is_outermost() && self.events.is_busy()
     }
+}
+
+/// A channel whose receiver does this with all that is sent, one after the other.
+pub fn for_each<T: Send + 'static>(mut act: impl FnMut(T) + Send + 'static) -> UnboundedSender<T> {
+    let (sender, mut all) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(one) = all.recv().await {
+            act(one);
+        }
+    });
+    sender
 }
 
 /// The next event that a run within publishes; never, in a run within another one.

@@ -63,6 +63,7 @@ impl Attempts {
             workspace: &self.workspace,
             questions: None,
             events: None,
+            gates: None,
             stores: false,
             until: self.deadline.map(millis),
         }

@@ -1,5 +1,6 @@
 //! Gates inside documents that steps run: the outer run waits, survives kills, is shown, and continues.
 
+use crate::dialogue::dialogue;
 use crate::place::{Place, says};
 use crate::program::told;
 use serde_json::Value;
@@ -240,4 +241,60 @@ echo tidied
     assert_eq!(told.exit, Some(1), "{}{}", told.out, told.err);
     assert!(told.err.contains("a: Review failed: Sum Up: exited with 1"), "{}", told.err);
     assert_eq!(log(&place).iter().filter(|line| line.starts_with("tidy")).count(), 2);
+}
+
+/// At a terminal a person is asked about the gates of documents, too, and the run waits for the answers.
+#[test]
+fn a_person_at_a_terminal_is_asked_about_gates_inside() {
+    let place = place();
+    let prompt = "a note may follow: ";
+    let (said, exit) = dialogue(&place, "run flow.md --trust", &[(prompt, "yes, fine"), (prompt, "later")]);
+    assert_eq!(exit, Some(5), "{said}");
+    assert!(said.contains("Review/Check waits for a"), "{said}");
+    assert!(said.contains("Is 3 all right?"), "{said}");
+    assert!(said.contains("    amount: 3"), "{said}");
+    assert_eq!(log(&place), ["check", "look 3", "look 40", "ship 3"]);
+    // The other one is asked about again.
+    let (said, exit) = dialogue(&place, "resume last", &[(prompt, "no: late")]);
+    assert_eq!(exit, Some(1), "{said}");
+    assert!(said.contains("Review/Check waits for b"), "{said}");
+    assert!(said.contains("b: Review: Check: rejected by "), "{said}");
+    assert_eq!(log(&place), ["check", "look 3", "look 40", "ship 3"]);
+}
+
+#[test]
+fn a_command_informs_people_once_of_each_gate_inside() {
+    let place = place();
+    place.write("orderflow.toml", "fences = true\n\n[notify]\ncommand = [\"sh\", \"tell.sh\"]\n");
+    place.write("tell.sh", "cat > \"$$.part\"; mv \"$$.part\" \"told-$$.json\"\n");
+    place.write(
+        "outer.md",
+        "# Outer\n\n## Inner [document:: review.md]\namount::Integer → approved::Boolean\n",
+    );
+    place.write("flow.md", &ORDERS.replace("review.md", "outer.md"));
+    assert_eq!(place.run("--quiet").exit, Some(5));
+    let told = || -> Vec<Value> {
+        let names = place.files().into_iter().filter(|name| name.starts_with("told-"));
+        let mut all: Vec<Value> =
+            names.map(|name| serde_json::from_str(&place.read(&name)).unwrap()).collect();
+        all.sort_by_key(|one| one["item"].to_string());
+        all
+    };
+    let all = told();
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!(
+        (&all[1]["item"], &all[1]["step"], &all[1]["question"], &all[1]["inputs"]["amount"]),
+        (&"b".into(), &"Review/Inner/Check".into(), &"Is 40 all right?".into(), &40.into())
+    );
+    let approve: Vec<&str> =
+        all[1]["approve"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(
+        (approve[..2].to_vec(), &approve[3..]),
+        (vec!["orderflow", "approve"], &["Review/Inner/Check", "--item", "b"][..])
+    );
+    assert_eq!(place.orderflow("resume last --quiet").exit, Some(5));
+    assert_eq!(told().len(), 2);
+    let ended = place.orderflow(&(approve[1..].join(" ") + " --resume --quiet"));
+    assert_eq!(ended.exit, Some(5), "{}{}", ended.out, ended.err);
+    assert_eq!(log(&place), ["check", "look 3", "look 40", "ship 40"]);
 }

@@ -70,6 +70,7 @@ fn call(folder: &Path) -> Call {
         log: AttemptLog::default(),
         rests: crate::adapter::Rests::default(),
         events: crate::adapter::OuterEvents::default(),
+        gates: crate::adapter::InnerGates::default(),
         redactor: Default::default(),
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         log: AttemptLog::default(),
         rests: crate::adapter::Rests::default(),
         events: crate::adapter::OuterEvents::default(),
+        gates: crate::adapter::InnerGates::default(),
         redactor: Default::default(),
     }
 }

@@ -12,7 +12,7 @@ use super::super::trust;
 use super::adapters::Bound;
 use super::channels::Channels;
 use super::inputs::{self, Before, Work};
-use super::people::{self, DecidedHere, Desk};
+use super::people::{self, DecidedHere, Desk, Reached};
 use super::progress::Progress;
 use super::record::Trace;
 use super::report::{self, Finished, conclude, show, tell_trouble, written};
@@ -460,9 +460,18 @@ fn drive(
         let (requests, sender, caught) = listened.context("cannot listen for signals")?;
         let answers = desk.asks();
         let document = desk.document.clone();
-        let (asks, questions, attendance) = desk.open(sender, decided);
+        let (Reached { asks, questions, inner }, attendance) = desk.open(sender, decided);
         let (outbox, sources, tasks) = channels.open(&document);
-        let people = People { asks, questions, answers, waits, sources, outbox, ..People::default() };
+        let people = People {
+            asks,
+            questions,
+            inner_gates: inner,
+            answers,
+            waits,
+            sources,
+            outbox,
+            ..People::default()
+        };
         let outcome = runner.drive(&mut *items, observers, requests, people).await;
         drop(tasks);
         attendance.close(&mut Terminal::new()).await;

@@ -9,15 +9,16 @@ use super::questions::{self, Input};
 use crate::adapter::notify::notify;
 use crate::adapter::program::Program;
 use crate::adapter::question::Question;
+use crate::adapter::{InnerGate, InnerGates};
 use crate::diag::render::{visible, visible_json};
 use crate::engine::Ask;
-use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId};
+use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId, UnixMillis};
 use crate::graph::Graph;
 use crate::runtime::{Observer, Request, clock, unix_millis};
-use crate::value::words;
+use crate::value::{Value, words};
 use anyhow::Context;
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,6 +87,14 @@ impl DecidedHere {
     }
 }
 
+/// Where a run sends those that wait, questions of agents, and the gates of documents.
+#[derive(Default)]
+pub struct Reached {
+    pub asks: Option<UnboundedSender<Ask>>,
+    pub questions: Option<UnboundedSender<Question>>,
+    pub inner: InnerGates,
+}
+
 /// The work of informing and asking, until the run is over.
 pub struct Attendance {
     told: Option<JoinHandle<u64>>,
@@ -97,16 +106,14 @@ impl Desk {
         self.display.is_some()
     }
 
-    /// Begins to inform and to ask. Returns where the run sends those that wait, and questions of agents.
-    pub fn open(
-        self,
-        requests: Sender<Request>,
-        decided: DecidedHere,
-    ) -> (Option<UnboundedSender<Ask>>, Option<UnboundedSender<Question>>, Attendance) {
+    /// Begins to inform and to ask.
+    pub fn open(self, requests: Sender<Request>, decided: DecidedHere) -> (Reached, Attendance) {
         if self.notify.is_none() && self.display.is_none() {
-            return (None, None, Attendance { told: None });
+            return (Reached::default(), Attendance { told: None });
         }
         let (sender, asks) = unbounded_channel();
+        let (inner, inner_asks) = unbounded_channel();
+        let inner = InnerGates::new(inner, self.asks());
         let (to_tell, tells) = unbounded_channel();
         let desk = Arc::new(self);
         let told = desk.notify.is_some().then(|| tokio::spawn(tell_all(desk.clone(), tells)));
@@ -126,39 +133,118 @@ impl Desk {
             });
             sender
         });
-        tokio::spawn(share(asks, to_tell, to_ask));
-        (Some(sender), questions, Attendance { told })
+        let desk = desk.clone();
+        tokio::spawn(async move { desk.share((asks, inner_asks), to_tell, to_ask).await });
+        (Reached { asks: Some(sender), questions, inner }, Attendance { told })
     }
 
     fn title(&self, gate: GateId) -> String {
         self.graph.gate(gate).map(|gate| self.graph.gated(gate)).unwrap_or_default()
     }
 
-    /// The facts of `[notify]`, one object.
-    fn facts(&self, ask: &Ask) -> String {
+    /// A gate of this run, as people see it.
+    fn shown(&self, ask: &Ask) -> ShownGate {
         let gate = self.graph.gate(ask.gate);
         let within = gate.and_then(|gate| gate.within).and_then(|time| u64::try_from(time.as_millis()).ok());
-        let inputs =
-            ask.inputs.iter().map(|(id, value)| (self.graph.value(*id).name.clone(), (**value).clone()));
+        let named = |(id, value): &(_, Arc<Value>)| (self.graph.value(*id).name.clone(), value.clone());
+        ShownGate {
+            title: self.title(ask.gate),
+            item: if ask.item == ItemId::RUN { None } else { Some(ask.key.to_string()) },
+            key: ask.key.clone(),
+            question: ask.question.clone(),
+            by: gate.and_then(|gate| gate.by.clone()),
+            since: ask.since,
+            until: within.map(|within| ask.since.saturating_add(within)),
+            inputs: ask.inputs.iter().map(named).collect(),
+        }
+    }
+
+    /// The facts of `[notify]`, one object.
+    fn facts(&self, gate: &ShownGate) -> String {
+        let inputs = gate.inputs.iter().map(|(name, value)| (name.clone(), (**value).clone()));
         let mut approve = vec!["orderflow", "approve", &self.name];
-        let title = self.title(ask.gate);
-        approve.extend([title.as_str(), "--item", &*ask.key]);
-        approve.extend(gate.and_then(|gate| gate.by.as_deref()).into_iter().flat_map(|by| ["--as", by]));
+        approve.extend([gate.title.as_str(), "--item", &*gate.key]);
+        approve.extend(gate.by.as_deref().into_iter().flat_map(|by| ["--as", by]));
         json!({
             "run": self.run,
             "folder": self.home.display().to_string(),
             "workflow": self.graph.title,
             "document": self.document,
-            "item": &*ask.key,
-            "step": self.title(ask.gate),
-            "question": ask.question,
-            "by": gate.and_then(|gate| gate.by.as_ref()),
-            "since": clock(ask.since),
-            "until": within.map(|within| clock(ask.since.saturating_add(within))),
+            "item": &*gate.key,
+            "step": gate.title,
+            "question": gate.question,
+            "by": gate.by,
+            "since": clock(gate.since),
+            "until": gate.until.map(clock),
             "inputs": inputs.collect::<crate::value::Object>(),
             "approve": approve,
         })
         .to_string()
+    }
+
+    /// Asks about a gate in a document. Returns whether the input has ended.
+    fn ask_inside(&self, gate: InnerGate, requests: &Sender<Request>, terminal: &mut Terminal) -> bool {
+        let reply = match (gate.is_open)() {
+            true => self.ask(&ShownGate::of(&gate), terminal),
+            false => Reply::Later,
+        };
+        let (approved, note) = match reply {
+            Reply::Yes(note) => (true, note),
+            Reply::No(note) => (false, note),
+            Reply::Later | Reply::Gone => {
+                drop(gate);
+                // Fails only if the run is over.
+                let _ = requests.blocking_send(Request::LaterInside);
+                return reply == Reply::Gone;
+            }
+        };
+        if !(gate.is_open)() {
+            terminal.talk(&format!(
+                "{}: it was decided before; the answer changes nothing\n",
+                visible(&gate.key)
+            ));
+        }
+        let by = gate.by.clone().unwrap_or_else(user);
+        (gate.decide)(Decision { approved, by, note, at: unix_millis() });
+        false
+    }
+
+    /// Hands each that waits to both, those of documents once in the life of this process.
+    async fn share(
+        &self,
+        (mut asks, mut inner): (UnboundedReceiver<Ask>, UnboundedReceiver<InnerGate>),
+        to_tell: UnboundedSender<ShownGate>,
+        to_ask: Option<std::sync::mpsc::Sender<Asked>>,
+    ) {
+        let mut known = HashSet::new();
+        let (mut over, mut inner_over) = (false, false);
+        while !(over && inner_over) {
+            tokio::select! {
+                ask = asks.recv(), if !over => match ask {
+                    None => over = true,
+                    Some(ask) => {
+                        if !ask.again {
+                            let _ = to_tell.send(self.shown(&ask));
+                        }
+                        if let Some(to_ask) = &to_ask {
+                            let _ = to_ask.send(Asked::Gate(ask));
+                        }
+                    }
+                },
+                gate = inner.recv(), if !inner_over => match gate {
+                    None => inner_over = true,
+                    Some(gate) if !known.insert((gate.at.clone(), gate.since)) => {}
+                    Some(gate) => {
+                        if !gate.again {
+                            let _ = to_tell.send(ShownGate::of(&gate));
+                        }
+                        if let Some(to_ask) = &to_ask {
+                            let _ = to_ask.send(Asked::Inside(gate));
+                        }
+                    }
+                },
+            }
+        }
     }
 
     /// Asks one question after the other.
@@ -174,6 +260,12 @@ impl Desk {
         for asked in asked {
             let ask = match asked {
                 Asked::Gate(ask) => ask,
+                Asked::Inside(gate) => {
+                    if !gone {
+                        gone |= undrawn(display, || self.ask_inside(gate, requests, &mut terminal));
+                    }
+                    continue;
+                }
                 // It stays unanswered if it is dropped.
                 Asked::Agent(question) => {
                     if !gone && !question.reply.is_closed() {
@@ -184,7 +276,7 @@ impl Desk {
             };
             let answer = match gone || decided.about(&ask).is_some() {
                 true => Reply::Later,
-                false => undrawn(display, || self.ask(&ask, &mut terminal)),
+                false => undrawn(display, || self.ask(&self.shown(&ask), &mut terminal)),
             };
             gone |= matches!(answer, Reply::Gone);
             let (approved, note) = match answer {
@@ -209,18 +301,16 @@ impl Desk {
         }
     }
 
-    fn ask(&self, ask: &Ask, terminal: &mut Terminal) -> Reply {
-        let gate = self.graph.gate(ask.gate);
-        let title = visible(&self.title(ask.gate));
-        let by = gate.and_then(|gate| gate.by.as_ref());
-        let by = by.map(|by| format!(", to be decided by {}", visible(by))).unwrap_or_default();
-        let item = if ask.item == ItemId::RUN { "all items".to_owned() } else { visible(&ask.key) };
+    fn ask(&self, gate: &ShownGate, terminal: &mut Terminal) -> Reply {
+        let title = visible(&gate.title);
+        let by = gate.by.as_ref().map(|by| format!(", to be decided by {}", visible(by))).unwrap_or_default();
+        let item = gate.item.as_deref().map_or("all items".to_owned(), visible);
         let mut text = format!("\n{title} waits for {item}{by}\n");
-        if !ask.question.is_empty() {
-            text.push_str(&format!("  {}\n", visible(&ask.question)));
+        if !gate.question.is_empty() {
+            text.push_str(&format!("  {}\n", visible(&gate.question)));
         }
-        for (id, value) in &ask.inputs {
-            let name = visible(&self.graph.value(*id).name);
+        for (name, value) in &gate.inputs {
+            let name = visible(name);
             // A text of several lines is read as a text.
             if let Some(lines) = value.as_str().filter(|text| text.contains('\n')) {
                 text.push_str(&format!("    {name}:\n"));
@@ -253,7 +343,36 @@ impl Desk {
 /// What a person at the terminal is asked.
 enum Asked {
     Gate(Ask),
+    Inside(InnerGate),
     Agent(Question),
+}
+
+/// A gate as people see it.
+struct ShownGate {
+    title: String,
+    /// The key of the item; `None` for the steps for all items.
+    item: Option<String>,
+    key: Arc<str>,
+    question: String,
+    by: Option<String>,
+    since: UnixMillis,
+    until: Option<UnixMillis>,
+    inputs: Vec<(String, Arc<Value>)>,
+}
+
+impl ShownGate {
+    fn of(gate: &InnerGate) -> ShownGate {
+        ShownGate {
+            title: gate.title.clone(),
+            item: Some(gate.key.to_string()),
+            key: gate.key.clone(),
+            question: gate.question.clone(),
+            by: gate.by.clone(),
+            since: gate.since,
+            until: gate.until,
+            inputs: gate.inputs.clone(),
+        }
+    }
 }
 
 /// Asks while the display is hidden: it would be drawn over the question.
@@ -305,24 +424,8 @@ impl Reply {
     }
 }
 
-/// Hands each that waits to both.
-async fn share(
-    mut asks: UnboundedReceiver<Ask>,
-    to_tell: UnboundedSender<Ask>,
-    to_ask: Option<std::sync::mpsc::Sender<Asked>>,
-) {
-    while let Some(ask) = asks.recv().await {
-        if !ask.again {
-            let _ = to_tell.send(ask.clone());
-        }
-        if let Some(to_ask) = &to_ask {
-            let _ = to_ask.send(Asked::Gate(ask));
-        }
-    }
-}
-
 /// Runs the command for each that waits; returns how many it failed for.
-async fn tell_all(desk: Arc<Desk>, mut tells: UnboundedReceiver<Ask>) -> u64 {
+async fn tell_all(desk: Arc<Desk>, mut tells: UnboundedReceiver<ShownGate>) -> u64 {
     let (mut tasks, mut failed) = (JoinSet::new(), 0);
     let mut over = false;
     loop {
