@@ -109,6 +109,7 @@ fn count(place: &Place, query: &str) -> usize {
 }
 
 #[test]
+#[ignore = "takes a minute, most of it waiting: see CONTRIBUTING.md"]
 fn a_cluster_of_three_survives_a_server_that_is_killed_and_one_that_is_cut_off() {
     let Some(place) = carry_out("Three nodes", "nodes", 100) else { return };
     // The workers lived on: what they had under way, and what was stored, was not done again.
@@ -116,6 +117,7 @@ fn a_cluster_of_three_survives_a_server_that_is_killed_and_one_that_is_cut_off()
 }
 
 #[test]
+#[ignore = "takes half a minute: see CONTRIBUTING.md"]
 fn a_worker_that_is_killed_behind_a_balancer_leaves_its_work_to_the_other() {
     let has_haproxy = Command::new("haproxy").arg("-v").output().is_ok_and(|output| output.status.success());
     let haproxy = found("haproxy", "Debian's package `haproxy`", has_haproxy.then_some(()));
