@@ -138,11 +138,11 @@ async fn drive<'a>(
         }
         for call in calls {
             let service = service_of(&turns.graph, call.step.step);
-            let told = (!know.contains(&service)).then(|| header.clone());
+            let unknown = (!know.contains(&service)).then(|| header.clone());
             let request = Request {
                 run: run.clone(),
                 digest: digest.clone(),
-                told,
+                header: unknown,
                 call: SentCall::from(call),
                 now: turns.now(),
             };
@@ -186,7 +186,7 @@ async fn drive<'a>(
                 match future.await {
                     Ok(bytes) => match read::<Response>(&bytes)? {
                         Response::Unknown => {
-                            request.told = Some(header.clone());
+                            request.header = Some(header.clone());
                             let future = attempt(ctx, &service, &request)?;
                             attempts.push((request, service, future));
                         }

@@ -120,7 +120,7 @@ pub struct Request {
     pub digest: Arc<str>,
     /// They themselves, if the worker may not know them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Arc<Header>>,
+    pub header: Option<Arc<Header>>,
     pub call: SentCall,
     /// The run's own time.
     pub now: Millis,

@@ -177,7 +177,7 @@ impl Knowledge {
         if let Some(known) = runs.get(&request.digest) {
             return Some(Ok((known.clone(), false)));
         }
-        let header = request.told.as_ref()?;
+        let header = request.header.as_ref()?;
         let mut made = || {
             let made = Arc::new((self.bind)(header, &wire::options(header)?)?);
             if runs.len() >= RUNS {

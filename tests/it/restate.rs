@@ -418,6 +418,8 @@ fn what_a_server_cannot_drive_is_said_before_anything_starts() {
                    ## Keep @a\ngreeting → kept::File\n\n## Call @nobody\ngreeting → called::String\n";
     let place = place(program, 1, "{}");
     let options = "--engine restate --ingress http://127.0.0.1:9";
+    let alone = place.run("--items items.jsonl --ingress http://127.0.0.1:9");
+    assert_eq!(alone.exit, Some(2), "an address alone drives nothing: {}", alone.err);
     let told = place.run(&format!("--items items.jsonl {options}"));
     assert_eq!(told.exit, Some(3), "{}", told.err);
     for part in [

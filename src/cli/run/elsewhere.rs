@@ -72,7 +72,7 @@ fn unfit(launch: &Launch, document: &Document, graph: &Graph, settings: &Setting
     let mut all = Vec::new();
     let mut add = |line: String| all.push(format!("  {}\n", crate::diag::render::visible(&line)));
     if cfg!(not(feature = "restate")) {
-        add("this program was built without Restate: cargo install orderflow --features restate".to_owned());
+        add("this program was built without Restate: cargo install --path . --features restate".to_owned());
     }
     for step in &graph.steps {
         let title = &step.title;

@@ -157,7 +157,13 @@ struct EngineArgs {
     #[arg(long, value_enum, value_name = "WHICH", default_value_t, conflicts_with_all = ["replay", "no_journal"])]
     engine: Engine,
     /// The addresses of the Restate server, such as http://localhost:8080,http://other:8080
-    #[arg(long, value_name = "URL", value_delimiter = ',', required_if_eq("engine", "restate"))]
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        requires = "engine",
+        required_if_eq("engine", "restate")
+    )]
     ingress: Vec<String>,
 }
 
