@@ -381,3 +381,20 @@ fn a_quiet_run_says_that_an_event_was_not_published() {
     let why = format!("warning: an event was not published to channel out: {address} answered 400 (");
     assert!(sold.err.starts_with(&why) && sold.err.lines().count() == 1, "{}", sold.err);
 }
+
+/// Programs that follow a run learn it as an event, with the id by which the channel would have known it.
+#[test]
+fn an_event_that_was_not_published_is_an_event_for_programs() {
+    let (address, got) = service(&[400]);
+    let shop = place(SHOP, &format!("[channels.out]\ntypes = [\"order.*\"]\npost = \"{address}\"\n"));
+    let sold = shop.run("--input name=A --log-format json");
+    assert_eq!(sold.exit, Some(1), "{}", sold.err);
+    let lines: Vec<Value> = sold.err.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let missed: Vec<&Value> = lines.iter().filter(|line| line["event"] == "not-published").collect();
+    let [missed] = missed[..] else { panic!("{}", sold.err) };
+    assert_eq!((&missed["channel"], &missed["id"]), (&json!("out"), &got.lock().unwrap()[0].body["id"]));
+    assert_eq!(missed["why"], json!(format!("{address} answered 400")));
+    assert!(missed["at_ms"].is_u64(), "{missed}");
+    let last = lines.last().unwrap();
+    assert_eq!((&last["event"], &last["exit"]), (&json!("run-ended"), &json!(1)));
+}
