@@ -10,7 +10,7 @@ use crate::diag::render::visible;
 use crate::disk::Target;
 use crate::history::History;
 use crate::journal::{self, Lock};
-use crate::page::{self, PageData, PageMode, PastRun};
+use crate::page::{self, Compared, PageData, PageMode, PastRun};
 use crate::view::bytes;
 use anyhow::Context;
 use std::io::Write;
@@ -26,6 +26,7 @@ Examples:
   orderflow report last                     write report-RUN.html
   orderflow report last -o today.html       name the file
   orderflow report last -o - > today.html   to standard output
+  orderflow report last --baseline 01a2     compare with this run
   orderflow report last --format markdown >> \"$GITHUB_STEP_SUMMARY\"
                                             a summary for a job of GitHub", &[Exit::NotTrusted, Exit::Changed, Exit::Journal]))]
 pub struct Args {
@@ -37,6 +38,9 @@ pub struct Args {
     /// Overwrite the file
     #[arg(long)]
     force: bool,
+    /// Compare with this run instead of the last one without a failure
+    #[arg(long, value_name = "RUN")]
+    baseline: Option<String>,
     /// What to write; all but html to standard output unless --output names a file
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -60,7 +64,7 @@ const PAST: usize = 29;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Earlier runs of the same document, the oldest first, as far as they can be read.
-pub(super) fn past(history: &History, folder: &Path) -> Vec<PastRun> {
+fn past(history: &History, folder: &Path) -> Vec<PastRun> {
     let header = history.header();
     let began = Instant::now();
     let all = find::all().unwrap_or_default();
@@ -79,6 +83,35 @@ pub(super) fn past(history: &History, folder: &Path) -> Vec<PastRun> {
     }
     past.reverse();
     past
+}
+
+/// Adds to a page its earlier runs, and compares it with `baseline`; without one with the last earlier run without a
+/// failure, or the last.
+///
+/// # Errors
+/// `baseline` cannot be read, or is the run itself.
+pub(super) fn compare(
+    data: &mut PageData,
+    history: &History,
+    folder: &Path,
+    baseline: Option<&Path>,
+) -> anyhow::Result<()> {
+    if baseline == Some(folder) {
+        let help = "name another run of the document; orderflow runs lists them";
+        return Err(Stop::new(Exit::Usage, "a run is not compared with itself").help(help).into());
+    }
+    let past = past(history, folder);
+    let beside = |other: &Path| Compared::of(data, history, &History::open(other)?, &find::called(other)?);
+    let compared = match baseline {
+        Some(other) => Some(beside(other)?),
+        // It could be read just now; if it is gone meanwhile, the page is still one.
+        None => {
+            let last = past.iter().rev().find(|run| run.good).or(past.last());
+            last.and_then(|run| beside(&run.home).ok())
+        }
+    };
+    data.compare(history, past, compared);
+    Ok(())
 }
 
 fn text(data: &PageData, format: Format) -> anyhow::Result<String> {
@@ -117,8 +150,13 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let document = history.options.folder.join(&history.options.file);
     clashes::refuse(&document, &[("--output", args.output.as_deref())], &[], "nothing was written")?;
     let mut data = PageData::collect(&history, &find::called(&folder)?, held)?;
-    if args.format == Format::Html {
-        data.compare(&history, past(&history, &folder));
+    let baseline = args.baseline.as_deref().map(find::one).transpose()?;
+    if baseline.is_some() && !matches!(args.format, Format::Html | Format::Markdown) {
+        let help = "use --format html or --format markdown";
+        return Err(Stop::new(Exit::Usage, "annotations and JUnit compare no runs").help(help).into());
+    }
+    if args.format == Format::Html || baseline.is_some() {
+        compare(&mut data, &history, &folder, baseline.as_deref())?;
     }
     let text = text(&data, args.format)?;
     let output = args.output.or_else(|| (args.format != Format::Html).then(|| PathBuf::from("-")));

@@ -144,6 +144,7 @@ impl PageData {
             rail: Rail::of(graph),
             past: Vec::new(),
             changed: None,
+            compared: None,
             graph: history.graph.clone(),
             document: history.header().document.text.clone(),
             stats,

@@ -2,6 +2,7 @@
 //! are by column, so that runs of many items stay small. Items go by their number of admission; -1 is the run itself,
 //! where steps run once after all items.
 
+use super::compare::Compared;
 use super::files::PageFile;
 use super::past::PastRun;
 use super::rail::Rail;
@@ -39,6 +40,9 @@ pub struct PageData {
     /// What was changed since the last run without a failure.
     #[serde(skip)]
     pub changed: Option<String>,
+    /// The run beside another one.
+    #[serde(skip)]
+    pub compared: Option<Compared>,
     #[serde(skip)]
     pub graph: Arc<Graph>,
     #[serde(skip)]
@@ -50,8 +54,8 @@ pub struct PageData {
 }
 
 impl PageData {
-    /// Adds earlier runs of the same document, the oldest first.
-    pub fn compare(&mut self, history: &History, past: Vec<PastRun>) {
+    /// Adds earlier runs of the same document, the oldest first, and the one that it is compared with.
+    pub fn compare(&mut self, history: &History, past: Vec<PastRun>, compared: Option<Compared>) {
         self.changed = past.iter().rev().find(|run| run.good).map(|run| {
             let changed = run.changed(history);
             match changed.len() {
@@ -64,6 +68,7 @@ impl PageData {
             }
         });
         self.past = past;
+        self.compared = compared;
     }
 }
 

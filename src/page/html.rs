@@ -1,5 +1,6 @@
 //! The page around the document: its head, what needs people, failures, and the data for the script.
 
+use super::compare;
 use super::data::PageData;
 use super::document::{Section, sections};
 use super::figures;
@@ -106,6 +107,7 @@ pub fn render(data: &PageData, mode: &PageMode) -> anyhow::Result<String> {
                     (graph(data))
                     section.view id="_timeline" aria-labelledby="_timeline-title" hidden {}
                     section.view id="_figures" aria-labelledby="_figures-title" { (figures::table(data)) }
+                    section.view id="_compare" aria-label="Compare" { (compare::view(data, api.is_some())) }
                 }
                 aside id="_drawer" aria-label="Details" hidden {}
                 footer id="_time" hidden {}
@@ -180,6 +182,7 @@ fn header(data: &PageData, icon: &str, word: &str, served: bool) -> Markup {
                 a href="#view=graph" data-view="graph" { "Graph" }
                 a href="#view=timeline" data-view="timeline" { "Timeline" }
                 a href="#view=figures" data-view="figures" { "Figures" }
+                @if data.compared.is_some() { a href="#view=compare" data-view="compare" { "Compare" } }
             }
         }
     }

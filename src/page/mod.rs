@@ -6,6 +6,7 @@
 
 mod causes;
 mod collect;
+mod compare;
 mod data;
 mod details;
 mod document;
@@ -25,6 +26,7 @@ mod past;
 mod rail;
 mod summary;
 
+pub use compare::Compared;
 pub use data::{
     PageAttempts, PageAwait, PageCause, PageData, PageEnds, PageGate, PageInput, PageItems, PageRun,
     PageStep, PageText, PageValue, PageWaits,

@@ -76,6 +76,9 @@ pub fn failures(data: &PageData, served: bool) -> Markup {
         section.fails id="_fails" aria-labelledby="_fails-title" {
             h2 id="_fails-title" { (glyph("bad")) " " (many) }
             @if let Some(changed) = &data.changed { p.dim { (changed) } }
+            @if let Some(compared) = data.compared.as_ref().filter(|compared| compared.broken() > 0) {
+                p { a href="#view=compare" { (count(compared.broken())) " of them succeeded in " (compared.name) } }
+            }
             @for (index, cause) in data.causes.iter().enumerate() { (of_cause(data, cause, index)) }
             @if served {
                 @if data.run.live {

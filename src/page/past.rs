@@ -4,9 +4,12 @@ use super::collect::figures;
 use crate::diag::render::visible;
 use crate::history::{History, State};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The figures of an earlier run.
 pub struct PastRun {
+    /// Its folder.
+    pub home: PathBuf,
     /// What commands call it.
     pub name: String,
     /// Whether it ended without any failure.
@@ -24,9 +27,6 @@ impl PastRun {
     /// Its journal is damaged.
     pub fn of(history: &History, name: &str) -> anyhow::Result<PastRun> {
         let (stats, _) = figures(history)?;
-        let outline = history.outline()?;
-        let counts = outline.counts(history.basis());
-        let failed = counts.failed + counts.compensated + counts.compensation_failed + counts.cancelled;
         let (mut p95, mut success) = (BTreeMap::new(), BTreeMap::new());
         for group in stats.groups.iter().filter(|group| !group.nested) {
             let Some(phase) = group.phase() else { continue };
@@ -34,8 +34,9 @@ impl PastRun {
             success.extend(group.success_rate.map(|share| (phase.to_string(), share.0)));
         }
         Ok(PastRun {
+            home: history.home().to_owned(),
             name: visible(name),
-            good: failed == 0 && outline.state(history.basis(), false) == State::Done,
+            good: is_good(history)?,
             p95,
             success,
             definition: definition(history),
@@ -44,18 +45,35 @@ impl PastRun {
 
     /// The steps that `history` has otherwise than this run, as people read them.
     pub fn changed(&self, history: &History) -> Vec<String> {
-        let now = definition(history);
-        let title = |phase: &String| {
-            let id = history.graph.by_phase(phase);
-            visible(id.map_or(phase, |id| &history.graph.step(id).title))
-        };
-        let changed = now.iter().filter(|(phase, hash)| self.definition.get(*phase) != Some(hash));
-        let removed = self.definition.keys().filter(|phase| !now.contains_key(*phase));
-        changed.map(|(phase, _)| title(phase)).chain(removed.map(title)).collect()
+        changed(&self.definition, history)
     }
 }
 
-fn definition(history: &History) -> BTreeMap<String, String> {
+/// Whether a run ended without any failure.
+///
+/// # Errors
+/// Its journal is damaged.
+pub fn is_good(history: &History) -> anyhow::Result<bool> {
+    let outline = history.outline()?;
+    let counts = outline.counts(history.basis());
+    let failed = counts.failed + counts.compensated + counts.compensation_failed + counts.cancelled;
+    Ok(failed == 0 && outline.state(history.basis(), false) == State::Done)
+}
+
+/// The steps that `history` has otherwise than the run of this definition.
+pub fn changed(then: &BTreeMap<String, String>, history: &History) -> Vec<String> {
+    let now = definition(history);
+    let title = |phase: &String| {
+        let id = history.graph.by_phase(phase);
+        visible(id.map_or(phase, |id| &history.graph.step(id).title))
+    };
+    let changed = now.iter().filter(|(phase, hash)| then.get(*phase) != Some(hash));
+    let removed = then.keys().filter(|phase| !now.contains_key(*phase));
+    changed.map(|(phase, _)| title(phase)).chain(removed.map(title)).collect()
+}
+
+/// Each step with the hash of its meaning.
+pub fn definition(history: &History) -> BTreeMap<String, String> {
     let steps = history.header().definition.iter();
     steps.map(|step| (step.phase.clone(), step.hash.clone())).collect()
 }

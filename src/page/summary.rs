@@ -75,7 +75,11 @@ pub fn markdown(data: &PageData) -> String {
         }
         out.push('\n');
     }
-    let report = Report { expectations: &data.verdicts, ..Report::of(&data.stats) };
+    let mut report = Report { expectations: &data.verdicts, ..Report::of(&data.stats) };
+    if let Some(compared) = &data.compared {
+        out.push_str(&compared.markdown());
+        report = compared.report(report);
+    }
     let _ = writeln!(
         out,
         "<details><summary>Figures</summary>\n\n{}\n\n</details>\n",

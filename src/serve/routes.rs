@@ -150,8 +150,10 @@ async fn list(Shared(state): Shared<State>) -> Response {
     }
 }
 
-async fn page(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
-    match ask(state, move |service| service.page(&run)).await {
+async fn page(Shared(state): Shared<State>, Path(run): Path<String>, RawQuery(query): RawQuery) -> Response {
+    let mut query = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
+    let baseline = query.find(|(name, _)| name == "baseline").map(|(_, run)| run.into_owned());
+    match ask(state, move |service| service.page(&run, baseline.as_deref())).await {
         Ok((html, policy)) => pages::page(html, &policy),
         Err(refusal) => refused(&refusal),
     }

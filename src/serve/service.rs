@@ -113,11 +113,12 @@ pub trait RunService: Send + Sync + 'static {
     /// # Errors
     /// It does not exist.
     fn home(&self, run: &str) -> Result<PathBuf, Refusal>;
-    /// The page of a run, with its content security policy.
+    /// The page of a run, with its content security policy. A run that no process runs is compared with the run
+    /// `baseline`, or else with an earlier one.
     ///
     /// # Errors
     /// The run does not exist, or cannot be read.
-    fn page(&self, run: &str) -> Result<(String, String), Refusal>;
+    fn page(&self, run: &str, baseline: Option<&str>) -> Result<(String, String), Refusal>;
     fn runs(&self) -> Answered;
     fn run(&self, run: &str) -> Answered;
     fn items(&self, run: &str, part: ListPart) -> Answered;

@@ -2,6 +2,7 @@
 //! its place. `page_browser.rs` opens it in a real browser.
 
 use crate::place::Place;
+use crate::serving::Serving;
 use serde_json::Value;
 
 /// Two items that fail for the same reason, one for another, and what is compensated.
@@ -313,6 +314,70 @@ fn the_figures_are_those_of_stats_and_of_earlier_runs() {
     let fails = text(&now, "<section class=\"fails\"", "</section>");
     let said = format!("changed since {good}, the last run without a failure: Ship");
     assert!(fails.contains(&said), "{fails}");
+}
+
+/// Which items end otherwise than in the last run without a failure, or in one that is named.
+#[test]
+fn a_run_is_compared_with_an_earlier_one() {
+    let place = parcels();
+    let first = page(&place);
+    assert!(!first.contains("data-view=\"compare\""));
+    place.write(
+        "items.jsonl",
+        "{\"id\": \"p1\", \"parcel\": \"vase\"}\n{\"id\": \"p2\", \"parcel\": \"light\"}\n{\"id\": \"p0\", \"parcel\": \"box\"}\n",
+    );
+    assert_eq!(place.run("--key id --quiet").exit, Some(0));
+    place.write("items.jsonl", &ITEMS.replace("lost glove", "glove"));
+    let changed = place.read("flow.md").replace("heavy*) echo", "heavy*) true; echo");
+    place.write("flow.md", &changed);
+    assert_eq!(place.run("--key id --quiet").exit, Some(0));
+    let runs: Value = serde_json::from_str(&place.orderflow("runs --format json").out).unwrap();
+    let mut names: Vec<&str> =
+        runs.as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
+    let started = |name: &&str| {
+        runs.as_array().unwrap().iter().find(|run| run["name"] == *name).unwrap()["started"].to_string()
+    };
+    names.sort_by_key(started);
+    let [worse, good, _] = names[..] else { panic!("{runs}") };
+    let now = page(&place);
+    let fails = text(&now, "<section class=\"fails\"", "</section>");
+    assert!(fails.contains(&format!("1 of them succeeded in {good}")), "{fails}");
+    let view = text(&now, "id=\"_compare\"", "</section>");
+    assert!(view.contains(&format!("Compared with {good} It began at 20")), "{view}");
+    assert!(view.contains(" and ended without a failure. Here is "), "{view}");
+    assert!(
+        view.contains("1 item failed here and succeeded there: p2 3 items only here: p3 , p4 , p5 1 item only there: p0 Steps Changed since then: Ship step "),
+        "{view}"
+    );
+    assert!(view.contains(" Ship 3 → 5 100 % → 60 % worse "), "{view}");
+    assert!(view.contains(" Put Away only here – → 2 – "), "{view}");
+    assert!(view.contains(&format!(" --baseline {worse}")), "{view}");
+    // With another one, in the file, served, and in a summary.
+    let said = place.orderflow(&format!("report last -o - --baseline {worse}"));
+    let both = "1 item succeeded here and failed there: p4 2 items failed in both: p2 , p3";
+    let view = text(&said.out, "id=\"_compare\"", "</section>");
+    assert!(view.contains(both), "{view}");
+    let server = Serving::start(place.command("serve"));
+    let view =
+        text(&server.get(&format!("/runs/last?baseline={worse}")).text(), "id=\"_compare\"", "</section>");
+    assert!(
+        view.contains(both) && view.contains(&format!("Compare with: {good} without a failure")),
+        "{view}"
+    );
+    assert_eq!(server.get("/runs/last?baseline=zz").status, 404);
+    let said = place.orderflow("report last --format markdown --baseline last");
+    assert_eq!(
+        (said.exit, said.err.lines().next()),
+        (Some(2), Some("error: a run is not compared with itself"))
+    );
+    let said = place.orderflow(&format!("report last --format markdown --baseline {worse}")).out;
+    let section = format!(
+        "### Compared with `{worse}`\n\n- 1 item succeeded here and failed there: `p4`\n- 2 items failed in both: `p2` `p3`\n- changed since then: `Ship`\n\n<details>"
+    );
+    assert!(
+        said.contains(&section) && said.contains(&format!("Changes since `{worse}`:\n\n| step |")),
+        "{said}"
+    );
 }
 
 #[test]

@@ -12,6 +12,11 @@ use std::process::Command;
 fn the_page_works_in_a_browser_without_a_network_and_without_a_mouse() {
     let Some(mut browser) = browser("browse.mjs") else { return };
     let place = parcels();
+    let items = place.read("items.jsonl");
+    place.write("items.jsonl", "{\"id\": \"p2\", \"parcel\": \"light stone\"}\n");
+    assert_eq!(place.run("--key id --quiet").exit, Some(0));
+    place.write("items.jsonl", &items);
+    assert_eq!(place.run("--key id --quiet --jobs 1").exit, Some(0));
     assert_eq!(place.orderflow("report last -o page.html").exit, Some(0));
     let gate = Place::new(
         "# Pay\n\n## Refund\nsum::Integer → paid::Integer\n\n> [!gate by @ops] Refund {{ sum }}?\n\n```sh run\necho 1\n```\n",

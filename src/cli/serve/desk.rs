@@ -180,15 +180,16 @@ impl RunService for FolderDesk {
         home(run)
     }
 
-    fn page(&self, run: &str) -> Result<(String, String), Refusal> {
-        let home = home(run)?;
+    fn page(&self, run: &str, baseline: Option<&str>) -> Result<(String, String), Refusal> {
+        let home = self::home(run)?;
+        let baseline = baseline.map(self::home).transpose()?;
         let render = || -> anyhow::Result<(String, String)> {
             let held = Lock::is_held(&home)?;
             let history = History::open(&home)?;
             let mode = PageMode::Served { api: format!("/api/runs/{}", find::name(&home)) };
             let mut data = PageData::collect(&history, &find::called(&home)?, held)?;
             if !held {
-                data.compare(&history, report::past(&history, &home));
+                report::compare(&mut data, &history, &home, baseline.as_deref())?;
             }
             Ok((page::render(&data, &mode)?, page::policy(&mode)))
         };

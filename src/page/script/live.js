@@ -93,7 +93,7 @@ function soon() {
 // Takes what has changed from the page as the server has it now.
 async function renew() {
   const began = performance.now();
-  const answer = await fetch(location.pathname, { credentials: "same-origin", headers: { accept: "text/html" } }).catch(() => null);
+  const answer = await fetch(location.pathname + location.search, { credentials: "same-origin", headers: { accept: "text/html" } }).catch(() => null);
   if (!answer || !answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html"), fresh = page.getElementById("_data");
   if (!fresh) return;
@@ -107,7 +107,8 @@ async function renew() {
   for (const part of [".title", "#_counts", "#_facts"]) bar.querySelector(part).replaceWith(now.querySelector(part));
   const [acts, news] = [bar, now].map(one => [...one.querySelectorAll("form")]);
   if (acts.map(form => form.dataset.act).join() !== news.map(form => form.dataset.act).join()) { acts.forEach(form => form.remove()); bar.querySelector("nav").before(...news); }
-  $("_figures").replaceChildren(...page.getElementById("_figures").childNodes);
+  for (const view of ["_figures", "_compare"]) $(view).replaceChildren(...page.getElementById(view).childNodes);
+  keepFocus(bar.querySelector("nav"), () => bar.querySelector("nav").replaceChildren(...now.querySelector("nav").childNodes));
   swap("_needs", page.getElementById("_needs"), band => $("_main").prepend(band));
   swap("_fails", page.getElementById("_fails"), band => $("_running").before(band));
   keepFocus($("_doc"), () => {

@@ -71,7 +71,7 @@ await page.keyboard.press("End");
 assert.deepEqual([await margin(0), await margin(1), await margin(2)], whole);
 
 assert.equal(await text(page, ".verdict"), "done with failures");
-assert.match(await text(page, "#_fails"), /^3 items failed, 2 causes 2 × Ship /);
+assert.match(await text(page, "#_fails"), /^3 items failed, 2 causes no step was changed since \w+, the last run without a failure 1 of them succeeded in \w+ 2 × Ship /);
 
 // The rail joins the headings, and the figures have a plot a step.
 assert.ok((await page.$$(".lines path.taken")).length >= 1);
@@ -85,6 +85,17 @@ assert.deepEqual(await page.$$eval("#_graph [data-node]", nodes => nodes.map(nod
 await accessible(page, "graph");
 await page.keyboard.press("g");
 await readable(page, "figures");
+
+// Beside the run before it.
+await page.keyboard.press("c");
+assert.equal(await page.evaluate(() => document.body.dataset.view), "compare");
+assert.match(await text(page, "#_compare"), /^Compared with \w+ .* 1 item failed here and succeeded there: p2 /);
+await accessible(page, "compare");
+await readable(page, "compare");
+await page.click("#_compare a[href='#item=p2']");
+assert.match(await hash(page), /^#item=p2$/);
+assert.match(await text(page, "#_drawer"), /^Item p2 /);
+await page.keyboard.press("Escape");
 
 // The timeline: a row an item, then a row a step.
 await page.keyboard.press("t");
