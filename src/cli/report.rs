@@ -77,7 +77,7 @@ fn past(history: &History, folder: &Path) -> Vec<PastRun> {
             other != folder && known.document.path == header.document.path && known.started < header.started
         });
         let run = earlier.and_then(|(header, records)| {
-            PastRun::of(&History::of(other, header, records).ok()?, &name).ok()
+            PastRun::of(&History::of(other, header, records).ok()?, &name, &history.graph).ok()
         });
         past.extend(run);
     }

@@ -5,7 +5,7 @@ use super::glyphs::glyph;
 use super::margin::dollars;
 use crate::diag::render::visible;
 use crate::event::Status;
-use crate::spec::{Bound, Quantity};
+use crate::spec::{Bound, Expectation, Quantity};
 use crate::stats::{Group, expectant};
 use crate::view::stats::found;
 use crate::view::{count, milliseconds, percent};
@@ -125,31 +125,41 @@ fn past(data: &PageData, step: Option<usize>, phase: &str, group: &Group) -> Mar
         return html! {};
     }
     let limit = step.and_then(|step| limit(data, step));
-    let most = times.iter().copied().chain(limit).fold(1.0, f64::max);
-    let point = |index: usize, time: f64| {
-        let x = 3.0 + index as f64 / (times.len() - 1) as f64 * 114.0;
-        (x, 23.0 - time / most * 20.0)
+    let now = times.last().copied().unwrap_or_default();
+    let label =
+        format!("p95 of {} runs, from {} to {}", times.len(), milliseconds(times[0]), milliseconds(now));
+    spark(&times, limit, limit.is_some_and(|limit| now > limit), &label)
+}
+
+/// A line of the values of several runs, this one last, with the limit that the document sets; `bad` if this one is
+/// beyond it. Nothing for less than two.
+pub fn spark(values: &[f64], limit: Option<f64>, bad: bool, label: &str) -> Markup {
+    let [.., now] = values else { return html! {} };
+    if values.len() < 2 {
+        return html! {};
+    }
+    let most = values.iter().copied().chain(limit).fold(f64::MIN_POSITIVE, f64::max);
+    let point = |index: usize, value: f64| {
+        let x = 3.0 + index as f64 / (values.len() - 1) as f64 * 114.0;
+        (x, 23.0 - value.max(0.0) / most * 20.0)
     };
-    let points: Vec<String> = times
+    let points: Vec<String> = values
         .iter()
         .enumerate()
-        .map(|(index, time)| {
-            let (x, y) = point(index, *time);
+        .map(|(index, value)| {
+            let (x, y) = point(index, *value);
             format!("{x:.1},{y:.1}")
         })
         .collect();
-    let now = times.last().copied().unwrap_or_default();
-    let (x, y) = point(times.len() - 1, now);
-    let over = limit.is_some_and(|limit| now > limit);
+    let (x, y) = point(values.len() - 1, *now);
     html! {
-        svg.plot viewBox="0 0 120 26" width="120" height="26" role="img"
-            aria-label={ "p95 of " (times.len()) " runs, from " (milliseconds(times[0])) " to " (milliseconds(now)) } {
+        svg.plot viewBox="0 0 120 26" width="120" height="26" role="img" aria-label=(label) {
             @if let Some(limit) = limit {
-                @let y = format!("{:.1}", 23.0 - limit / most * 20.0);
+                @let y = format!("{:.1}", 23.0 - limit.max(0.0) / most * 20.0);
                 line x1="0" x2="120" y1=(y) y2=(y) class="limit" {}
             }
             polyline points=(points.join(" ")) class="spark" {}
-            circle cx=(format!("{x:.1}")) cy=(format!("{y:.1}")) r="3" class=(if over { "f-bad" } else { "f-run" }) {}
+            circle cx=(format!("{x:.1}")) cy=(format!("{y:.1}")) r="3" class=(if bad { "f-bad" } else { "f-run" }) {}
         }
     }
 }
@@ -159,9 +169,15 @@ fn limit(data: &PageData, step: usize) -> Option<f64> {
     let expectations = &data.graph.steps.get(step)?.expectations;
     let own = expectations.iter().find(|one| one.quantity == Quantity::P95)?;
     match &own.bound {
-        Bound::Milliseconds(time) => time.to_string().parse().ok(),
+        Bound::Milliseconds(_) => bound(own),
         Bound::Number(_) | Bound::Percent(_) => None,
     }
+}
+
+/// The number that an expectation names, in the unit of what is found: milliseconds, a share from 0 to 1, or as it is.
+pub fn bound(expectation: &Expectation) -> Option<f64> {
+    let number: f64 = expectation.bound.number().to_string().parse().ok()?;
+    Some(if matches!(expectation.bound, Bound::Percent(_)) { number / 100.0 } else { number })
 }
 
 fn expected(data: &PageData, step: Option<usize>) -> Markup {

@@ -2,7 +2,9 @@
 
 use super::collect::figures;
 use crate::diag::render::visible;
+use crate::graph::Graph;
 use crate::history::{History, State};
+use crate::stats::{self, Verdict};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -16,29 +18,30 @@ pub struct PastRun {
     pub good: bool,
     /// By phase: the 95th percentile in milliseconds.
     pub p95: BTreeMap<String, f64>,
-    /// By phase: the share of successes.
-    pub success: BTreeMap<String, f64>,
+    /// Whether it was as the document of this run expects, in the order of its expectations.
+    pub verdicts: Vec<Verdict>,
     /// Each step with the hash of its meaning.
     definition: BTreeMap<String, String>,
 }
 
 impl PastRun {
+    /// The run of `history`, before one of the document `now`.
+    ///
     /// # Errors
     /// Its journal is damaged.
-    pub fn of(history: &History, name: &str) -> anyhow::Result<PastRun> {
+    pub fn of(history: &History, name: &str, now: &Graph) -> anyhow::Result<PastRun> {
         let (stats, _) = figures(history)?;
-        let (mut p95, mut success) = (BTreeMap::new(), BTreeMap::new());
+        let mut p95 = BTreeMap::new();
         for group in stats.groups.iter().filter(|group| !group.nested) {
             let Some(phase) = group.phase() else { continue };
             p95.extend(group.p95_ms.map(|time| (phase.to_string(), time.0)));
-            success.extend(group.success_rate.map(|share| (phase.to_string(), share.0)));
         }
         Ok(PastRun {
             home: history.home().to_owned(),
             name: visible(name),
             good: is_good(history)?,
             p95,
-            success,
+            verdicts: stats::judge_all(now, &stats),
             definition: definition(history),
         })
     }

@@ -311,6 +311,8 @@ fn the_figures_are_those_of_stats_and_of_earlier_runs() {
     let now = page(&place);
     assert!(now.contains("p95 of the last runs"));
     assert!(now.contains("p95 of 3 runs, from "), "{}", text(&now, "id=\"_figures\"", "</section>"));
+    // Beside what the author expects.
+    assert!(now.contains("aria-label=\"in 3 runs, from 0 % to 0 %\""));
     let fails = text(&now, "<section class=\"fails\"", "</section>");
     let said = format!("changed since {good}, the last run without a failure: Ship");
     assert!(fails.contains(&said), "{fails}");
