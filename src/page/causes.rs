@@ -23,8 +23,8 @@ pub fn of(
     moments: &mut Moments,
 ) -> Vec<PageCause> {
     let mut causes = Causes::default();
-    // What is known of each besides, by its place, and its items.
-    let mut abouts: Vec<(PageCause, Vec<i64>)> = Vec::new();
+    // What is known of each besides, by its place, its items, and the messages of those that are linked.
+    let mut abouts: Vec<(PageCause, Vec<i64>, Vec<String>)> = Vec::new();
     for (item, end) in failed {
         let unknown = ItemError { step: None, message: String::new(), code: None, attempts: 0 };
         let error = end.error.as_ref().or(end.uncompensated.first()).unwrap_or(&unknown);
@@ -58,13 +58,20 @@ pub fn of(
                 uncompensated: left.collect(),
                 ..PageCause::default()
             };
-            abouts.push((about, Vec::new()));
+            abouts.push((about, Vec::new(), Vec::new()));
         }
-        abouts[place].1.push(known);
+        let (_, items, messages) = &mut abouts[place];
+        items.push(known);
+        if messages.len() < ITEMS {
+            messages.push(message);
+        }
     }
     let sorted = causes.sorted().into_iter().take(CAUSES);
     let all = sorted.zip(0..).map(|((place, cause), index)| {
-        let (about, items) = std::mem::take(&mut abouts[place]);
+        let (about, items, mut messages) = std::mem::take(&mut abouts[place]);
+        if messages.iter().all(|message| *message == messages[0]) {
+            messages.clear();
+        }
         for item in &items {
             if let Some(known) = usize::try_from(*item).ok().and_then(|at| moments.items.cause.get_mut(at)) {
                 *known = index;
@@ -74,6 +81,7 @@ pub fn of(
             code: cause.code.clone(),
             message: cause.message.clone(),
             count: cause.count,
+            messages,
             items: items.into_iter().take(ITEMS).collect(),
             keys: cause.keys.clone(),
             ..about

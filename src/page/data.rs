@@ -243,6 +243,9 @@ pub struct PageCause {
     /// Some of the items.
     pub items: Vec<i64>,
     pub keys: Vec<String>,
+    /// What each of them says, if that differs.
+    #[serde(skip)]
+    pub messages: Vec<String>,
     /// The first item's last log lines, what the step was given, and what was compensated.
     pub log: Vec<String>,
     pub given: Vec<PageText>,

@@ -96,6 +96,11 @@ pub fn failures(data: &PageData, served: bool) -> Markup {
 fn of_cause(data: &PageData, cause: &PageCause, index: usize) -> Markup {
     let step = cause.step.and_then(|step| data.steps.get(step));
     let phase = step.map_or("", |step| &step.phase);
+    let link = |key: &str| {
+        html! { a.mono href={ "#item=" (encoded(key)) "&step=" (encoded(phase)) "&tab=log" } { (key) } }
+    };
+    let more = cause.count.saturating_sub(cause.keys.len() as u64);
+    let more = if more > 0 { format!(" and {} more", count(more)) } else { String::new() };
     let message = if cause.message.is_empty() { "failed" } else { &cause.message };
     html! {
         details.cause open[index == 0] {
@@ -104,16 +109,13 @@ fn of_cause(data: &PageData, cause: &PageCause, index: usize) -> Markup {
                 b { (step.map_or("The item's deadline", |step| &step.title)) } " "
                 @if let Some(code) = &cause.code { code { (code) } " " }
                 span.message { (message) }
+                @if !cause.messages.is_empty() { span.dim { ", and similar" } }
             }
             div.inside {
                 div {
-                    p {
-                        @for (at, key) in cause.keys.iter().enumerate() {
-                            @if at > 0 { ", " }
-                            a.mono href={ "#item=" (encoded(key)) "&step=" (encoded(phase)) "&tab=log" } { (key) }
-                        }
-                        @if cause.count > cause.keys.len() as u64 { " and " (count(cause.count - cause.keys.len() as u64)) " more" }
-                    }
+                    @for (key, message) in cause.keys.iter().zip(&cause.messages) { p { (link(key)) " " (message) } }
+                    @if cause.messages.is_empty() { p { @for (at, key) in cause.keys.iter().enumerate() { @if at > 0 { ", " } (link(key)) } (more) } }
+                    @else if cause.count > cause.keys.len() as u64 { p { (more) } }
                     @if !cause.log.is_empty() { pre.log tabindex="0" { (cause.log.join("\n")) } }
                     @if !cause.compensated.is_empty() { p { (glyph("comp")) " compensated: " (cause.compensated.join(", ")) } }
                     @if !cause.uncompensated.is_empty() { p.bad { (glyph("bad")) " effects remain: " (cause.uncompensated.join("; ")) } }
