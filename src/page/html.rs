@@ -95,7 +95,7 @@ pub fn render(data: &PageData, mode: &PageMode) -> anyhow::Result<String> {
             body {
                 a.skip href="#_doc" { "Skip to the document" }
                 (shapes())
-                (header(data, icon, word, api.is_some()))
+                (header(data, icon, word, api))
                 main id="_main" {
                     (needs::band(data, api.is_some()))
                     (needs::failures(data, api.is_some()))
@@ -151,8 +151,8 @@ fn favicon(icon: &str, waits: bool) -> String {
     )
 }
 
-fn header(data: &PageData, icon: &str, word: &str, served: bool) -> Markup {
-    let run = &data.run;
+fn header(data: &PageData, icon: &str, word: &str, api: Option<&str>) -> Markup {
+    let (run, served) = (&data.run, api.is_some());
     let stats = &data.stats.run;
     let wall = stats.wall_ms.filter(|_| !run.live).map_or(run.now as f64, |wall| wall.0);
     let mut facts = Vec::new();
@@ -174,6 +174,7 @@ fn header(data: &PageData, icon: &str, word: &str, served: bool) -> Markup {
             @if served { p { a href="/" { "← Runs" } } }
             div.title { span class={ "verdict v-" (icon) } { (glyph(icon)) " " (word) } " " h1 { (run.workflow) } " " span.mono.dim title=(run.id) { (run.name) } }
             p { (items) span id="_counts" { (outcome(&run.counts)) } }
+            @if let Some(api) = api { p { a href={ (api.trim_start_matches("/api")) "/report.html" } download={ "report-" (run.name) ".html" } { "Save as a file" } } }
             p.dim id="_facts" { span id="_wall" { (milliseconds(wall)) } @for fact in &facts { " · " (fact) } }
             @if served && run.status == State::Paused { (act("resume", "Resume")) }
             @if served && matches!(run.status, State::Running | State::Paused | State::Waiting) { (act("cancel", "Cancel")) }

@@ -103,6 +103,7 @@ pub fn router() -> Router<State> {
     Router::new()
         .route("/", get(list))
         .route("/runs/{run}", get(page))
+        .route("/runs/{run}/report.html", get(report))
         .route("/metrics", get(metrics))
         .route("/api/openapi.json", get(description))
         .route("/api/runs", get(runs).post(start))
@@ -155,6 +156,16 @@ async fn page(Shared(state): Shared<State>, Path(run): Path<String>, RawQuery(qu
     let baseline = query.find(|(name, _)| name == "baseline").map(|(_, run)| run.into_owned());
     match ask(state, move |service| service.page(&run, baseline.as_deref())).await {
         Ok((html, policy)) => pages::page(html, &policy),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// The page as a file that makes no requests.
+async fn report(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
+    match ask(state, move |service| service.report(&run)).await {
+        Ok((html, policy)) => {
+            ([(CONTENT_DISPOSITION, "attachment")], pages::page(html, &policy)).into_response()
+        }
         Err(refusal) => refused(&refusal),
     }
 }

@@ -119,6 +119,11 @@ pub trait RunService: Send + Sync + 'static {
     /// # Errors
     /// The run does not exist, or cannot be read.
     fn page(&self, run: &str, baseline: Option<&str>) -> Result<(String, String), Refusal>;
+    /// The same as `orderflow report` writes it.
+    ///
+    /// # Errors
+    /// As for [`page`](Self::page).
+    fn report(&self, run: &str) -> Result<(String, String), Refusal>;
     fn runs(&self) -> Answered;
     fn run(&self, run: &str) -> Answered;
     fn items(&self, run: &str, part: ListPart) -> Answered;

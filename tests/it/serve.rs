@@ -128,6 +128,13 @@ fn a_run_is_started_shown_decided_and_signalled_over_http() {
     // Its page has buttons, as long as they do something.
     let page = server.get(&format!("/runs/{run}")).text();
     assert!(page.contains(&format!("data-serve=\"{base}\"")), "{page}");
+    // And as a file that makes no requests.
+    let report = format!("/runs/{run}/report.html");
+    assert!(page.contains(&format!("<a href=\"{report}\" download=\"report-")), "{page}");
+    let report = server.get(&report);
+    assert_eq!((report.status, report.header("content-disposition")), (200, Some("attachment")));
+    assert!(report.header("content-security-policy").unwrap().contains("connect-src 'none'"), "{report:?}");
+    assert!(report.text() == place.orderflow("report last -o -").out, "{}", report.text());
     assert!(server.get("/").text().contains(&format!("<a href=\"/runs/{run}\">")));
     // Its files are those that its steps have made.
     let files = server.json(&format!("{base}/files"));

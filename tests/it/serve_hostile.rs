@@ -34,6 +34,7 @@ fn addresses(run: &str) -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("GET", "/".to_owned()),
         ("GET", format!("/runs/{run}")),
+        ("GET", format!("/runs/{run}/report.html")),
         ("GET", "/metrics".to_owned()),
         ("GET", "/api/openapi.json".to_owned()),
         ("GET", "/api/runs".to_owned()),

@@ -183,17 +183,12 @@ impl RunService for FolderDesk {
     fn page(&self, run: &str, baseline: Option<&str>) -> Result<(String, String), Refusal> {
         let home = self::home(run)?;
         let baseline = baseline.map(self::home).transpose()?;
-        let render = || -> anyhow::Result<(String, String)> {
-            let held = Lock::is_held(&home)?;
-            let history = History::open(&home)?;
-            let mode = PageMode::Served { api: format!("/api/runs/{}", find::name(&home)) };
-            let mut data = PageData::collect(&history, &find::called(&home)?, held)?;
-            if !held {
-                report::compare(&mut data, &history, &home, baseline.as_deref())?;
-            }
-            Ok((page::render(&data, &mode)?, page::policy(&mode)))
-        };
-        render().map_err(|error| refusal(&error))
+        let mode = PageMode::Served { api: format!("/api/runs/{}", find::name(&home)) };
+        page_of(&home, baseline.as_deref(), &mode).map_err(|error| refusal(&error))
+    }
+
+    fn report(&self, run: &str) -> Result<(String, String), Refusal> {
+        page_of(&self::home(run)?, None, &PageMode::File).map_err(|error| refusal(&error))
     }
 
     fn runs(&self) -> Answered {
@@ -346,6 +341,18 @@ fn gates(history: &History) -> anyhow::Result<Value> {
         })
     });
     Ok(gates.collect::<Vec<_>>().into())
+}
+
+/// The page of the run in the folder `home`, with its content security policy.
+fn page_of(home: &Path, baseline: Option<&Path>, mode: &PageMode) -> anyhow::Result<(String, String)> {
+    let held = Lock::is_held(home)?;
+    let history = History::open(home)?;
+    let mut data = PageData::collect(&history, &find::called(home)?, held)?;
+    // An active run is read again and again.
+    if !held || *mode == PageMode::File {
+        report::compare(&mut data, &history, home, baseline)?;
+    }
+    Ok((page::render(&data, mode)?, page::policy(mode)))
 }
 
 /// The number of rows of a journal and the checksum of the last.
