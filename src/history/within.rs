@@ -13,7 +13,8 @@ use crate::event::{ItemId, ItemState, Settlement};
 use crate::graph::Graph;
 use crate::journal;
 use crate::runtime::{
-    self, Asks, Border, BoundSink, DecisionRequest, Finder, Inbox, NewItem, Outbox, Requests, event_source,
+    self, Asks, Border, BoundSink, DecisionRequest, Finder, Inbox, MovedFiles, NewItem, Outbox, Requests,
+    event_source,
 };
 use crate::value::{Object, Value};
 use std::collections::BTreeSet;
@@ -45,6 +46,8 @@ impl Within<'_> {
     ) -> anyhow::Result<ChildEnd> {
         let mut watch = Watch::new(self.graph.clone());
         RunEnd::clear(&self.root);
+        let moved = MovedFiles::between(&taken.history.options.home, &self.root);
+        let prepared = Prepared { bindings: prepared.bindings.with_moved(moved), ..prepared };
         let runner = Runner::resume(taken, prepared, &mut [&mut watch]).await?.0;
         self.driven_to_end(runner, watch, item, requests).await
     }

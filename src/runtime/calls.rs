@@ -1,6 +1,6 @@
 //! Running attempts: begun on tasks of their own, stopped on request, each reported exactly once.
 
-use super::files::Room;
+use super::files::{MovedFiles, Room};
 use super::live::LiveBoard;
 use super::timers::Timers;
 use super::workspace::attempt_name;
@@ -27,6 +27,8 @@ pub struct Bindings {
     steps: Arc<[BoundStep]>,
     /// The values that are files and made by steps.
     files: Arc<HashSet<ValueId>>,
+    /// Where the files are that were given to the run.
+    moved: MovedFiles,
     /// Removes secrets from reports of attempts.
     redactor: Redactor,
     /// The adapters belong to another run, which closes them.
@@ -59,18 +61,25 @@ impl Bindings {
         };
         let steps = graph.ids().zip(&graph.steps).zip(adapters);
         let (steps, files) = (steps.map(bind).collect(), Arc::new(files(graph)));
-        Bindings { steps, files, redactor: Redactor::default(), lent: false, nested: Vec::new() }
+        let (redactor, moved) = (Redactor::default(), MovedFiles::default());
+        Bindings { steps, files, moved, redactor, lent: false, nested: Vec::new() }
     }
 
     /// The same adapters for another run, which does not close them. `redactor` is for its values.
     pub fn lend(&self, redactor: Redactor) -> Self {
         let (steps, files) = (self.steps.clone(), self.files.clone());
-        Bindings { steps, files, redactor, lent: true, nested: Vec::new() }
+        let moved = MovedFiles::default();
+        Bindings { steps, files, moved, redactor, lent: true, nested: Vec::new() }
     }
 
     /// Also closes these adapters, of runs within this one.
     pub fn with_nested(self, nested: Vec<Arc<dyn Adapter>>) -> Self {
         Bindings { nested, ..self }
+    }
+
+    /// Steps get the files that were given to the run from where they are today.
+    pub fn with_moved(self, moved: MovedFiles) -> Self {
+        Bindings { moved, ..self }
     }
 
     /// Removes secrets from reports of attempts.
@@ -388,12 +397,12 @@ fn request(
                 paths_in(&files, &mut paths);
                 Arc::new(files)
             }
-            false => {
-                if all.graph.value(*id).ty.as_ref().is_some_and(Type::holds_files) {
-                    paths_in(value, &mut paths);
-                }
-                value.clone()
+            false if all.graph.value(*id).ty.as_ref().is_some_and(Type::holds_files) => {
+                let files = all.bindings.moved.today(value);
+                paths_in(&files, &mut paths);
+                Arc::new(files)
             }
+            false => value.clone(),
         };
         inputs.push((name(*id), value));
     }

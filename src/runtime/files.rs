@@ -7,6 +7,7 @@
 //! its folder, without following links, and only a regular file with a single link is accepted.
 
 use super::old_folder_name;
+use super::workspace::outermost_home;
 use crate::adapter::{Declared, contract};
 use crate::disk::{Folder, Kind};
 use crate::event::{Answer, ItemId, Reply};
@@ -147,6 +148,30 @@ impl Room {
             }
         }
         Err(ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// Where the files are that an outer run has given to one within it, if its folder was moved since.
+#[derive(Clone, Debug, Default)]
+pub struct MovedFiles {
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl MovedFiles {
+    /// For a run that was in the folder `then` and is in the folder `now`.
+    pub fn between(then: &Path, now: &Path) -> MovedFiles {
+        MovedFiles { from: outermost_home(then).to_owned(), to: outermost_home(now).to_owned() }
+    }
+
+    /// A value of files with their paths of today.
+    pub(super) fn today(&self, value: &Value) -> Value {
+        let inside =
+            |path: &str| Path::new(path).strip_prefix(&self.from).ok().map(|path| self.to.join(path));
+        renamed(value, &|path| match inside(path).filter(|_| self.from != self.to) {
+            Some(moved) => moved.to_string_lossy().into_owned(),
+            None => path.to_owned(),
+        })
     }
 }
 
@@ -359,6 +384,21 @@ pub fn by_name(value: &Value) -> Value {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn files_of_an_outer_run_are_where_its_folder_is() {
+        let moved = MovedFiles::between(
+            Path::new("/a/runs/1/children/000000-k/Read.1/children/0/Deep.1"),
+            Path::new("/b/c/children/000000-k/Read.1/children/0/Deep.1"),
+        );
+        let value =
+            json!(["/a/runs/1/items/x/f", "/a/runs/1/children/0/A.1/items/f", "/a/runs/12/f", "/a/f", null]);
+        let today = json!(["/b/c/items/x/f", "/b/c/children/0/A.1/items/f", "/a/runs/12/f", "/a/f", null]);
+        assert_eq!(moved.today(&value), today);
+        let own = MovedFiles::between(Path::new("/a/runs/1"), Path::new("/a/runs/1"));
+        assert_eq!(own.today(&value), value);
+        assert_eq!(MovedFiles::default().today(&value), value);
+    }
 
     #[test]
     fn files_of_earlier_versions_and_of_copied_runs_are_found() {

@@ -33,7 +33,7 @@ pub use calls::Bindings;
 pub use columns::{ROW as LARGEST_ROW, ReportedColumns};
 pub use durable::Durable;
 pub use events::Sources;
-pub use files::{Finder, below_items, by_name, paths};
+pub use files::{Finder, MovedFiles, below_items, by_name, paths};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
 pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
 #[cfg(feature = "restate")]

@@ -78,6 +78,15 @@ pub fn nested_home(home: &Path, (item, attempt): (&str, &str)) -> PathBuf {
     home.join(CHILDREN).join(short(item)).join(short_attempt(attempt))
 }
 
+/// The folder of the outermost run around the run in `home`.
+pub(super) fn outermost_home(home: &Path) -> &Path {
+    let mut above = home.ancestors().skip(2);
+    match (above.next().and_then(Path::file_name), above.next()) {
+        (Some(name), Some(outer)) if name == CHILDREN => outermost_home(outer),
+        _ => home,
+    }
+}
+
 /// The name of an attempt in the run's folder.
 pub fn attempt_name(phase: &str, element: Option<u32>, attempt: u32) -> String {
     let element = element.map(|element| format!(".{element}")).unwrap_or_default();

@@ -298,3 +298,44 @@ fn a_command_informs_people_once_of_each_gate_inside() {
     assert_eq!(ended.exit, Some(5), "{}{}", ended.out, ended.err);
     assert_eq!(log(&place), ["check", "look 3", "look 40", "ship 40"]);
 }
+
+/// A document that reads a file of the outer run before and after its gate, and once more when it is compensated.
+const LETTERS: [(&str, &str); 2] = [
+    (
+        "flow.md",
+        "# Letters\n\n## Write\n→ letter::File\n\n```sh run\necho dear > \"$ORDERFLOW_DIR/letter.txt\"\necho letter.txt\n```\n\n\
+         ## Sign [document:: sign.md]\nletter → signed::String\n\n\
+         ## Send\nsigned → sent::String\n\n```sh run\nexit 65\n```\n",
+    ),
+    (
+        "sign.md",
+        "# Sign\n\n## Read [document:: read.md]\nletter::File → seen::String\n\n\
+         ## Sign [compensate:: Strike]\nletter, seen → signed::String\n\n> [!gate] Sign it?\n\n\
+         ```sh run\ncat \"$IN_LETTER\"\n```\n\n\
+         ## Strike\nletter → struck::String\n\n```sh run\necho \"struck $(cat \"$IN_LETTER\")\" >> letters.log\necho ok\n```\n",
+    ),
+];
+
+const READ: &str = "# Read\n\n## Read\nletter::File → seen::String\n\n> [!gate] Read it?\n\n```sh run\ncat \"$IN_LETTER\"\n```\n";
+
+#[test]
+fn a_file_of_the_outer_run_is_found_after_its_folder_was_moved() {
+    let place = Place::new("");
+    LETTERS.iter().for_each(|(name, text)| place.write(name, text));
+    place.write("read.md", READ);
+    let waits = place.orderflow("run flow.md --trust --quiet");
+    assert_eq!(waits.exit, Some(5), "{}{}", waits.out, waits.err);
+    for (from, to, gate, exit) in
+        [(".orderflow", "first", "Sign/Read/Read", 5), ("first", "second", "Sign/Sign", 1)]
+    {
+        std::fs::rename(place.path(from), place.path(to)).unwrap();
+        let runs = std::fs::read_dir(place.path(to).join("runs")).unwrap();
+        let run = runs.map(|entry| entry.unwrap().path()).next().unwrap();
+        let run = run.display();
+        assert_eq!(place.orderflow(&format!("adopt {run} --yes")).exit, Some(0));
+        assert_eq!(place.orderflow(&format!("approve {run} {gate} --as Ada")).exit, Some(0));
+        let ended = place.orderflow(&format!("resume {run} --quiet"));
+        assert_eq!(ended.exit, Some(exit), "{}{}", ended.out, ended.err);
+    }
+    assert_eq!(place.read("letters.log"), "struck dear\n");
+}
