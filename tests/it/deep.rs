@@ -1,6 +1,7 @@
 //! Whatever nests deep, or is one long chain, is read, used, shown and let go of on the stack of a thread, or refused.
 
 use crate::parsers::PARSERS;
+use crate::share::one_of;
 use orderflow::condition;
 use orderflow::value::Value;
 
@@ -74,15 +75,17 @@ fn on_a_thread(work: impl FnOnce() + Send) {
 #[test]
 fn deep_texts_end_no_parser() {
     on_a_thread(|| {
-        for (name, parse) in PARSERS {
-            for shape in SHAPES {
+        let share = one_of(3);
+        for (number, (name, parse)) in PARSERS.into_iter().enumerate() {
+            for shape in SHAPES.into_iter().skip(number % share).step_by(share) {
                 for times in [64, 400, 10_000] {
                     let times = if name == "journal" { times.min(400) } else { times };
                     let text = nested(shape, times);
                     parse(&text.as_bytes()[..text.len().min(100_000)]);
                 }
             }
-            for word in ["a:", "- a:", "- a", "a[1]:", "- - a", "a:\n  b:"] {
+            let words = ["a:", "- a:", "- a", "a[1]:", "- - a", "a:\n  b:"];
+            for word in words.into_iter().skip(number % share).step_by(share) {
                 for times in [16, 200] {
                     parse(stairs(word, times).as_bytes());
                 }

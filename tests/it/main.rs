@@ -152,5 +152,6 @@ use support::jetstream;
 #[cfg(feature = "restate")]
 use support::restate_server;
 use support::{
-    aimock, coding, dialogue, editor, parsers, parts, place, program, python, screen, serving, shop_floor,
+    aimock, coding, dialogue, editor, parsers, parts, place, program, python, screen, serving, share,
+    shop_floor,
 };

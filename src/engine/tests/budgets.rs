@@ -90,7 +90,7 @@ fn check(seed: u64, graph: &Graph, events: &[Event]) -> (u32, u32) {
 #[test]
 fn no_attempt_starts_after_the_budget_is_spent() {
     let (mut refused, mut undone, mut again) = (0, 0, 0);
-    for seed in seeds(2000) {
+    for seed in seeds(1000) {
         let (graph, policy, _, first, run) = simulate(seed);
         let mut total = Spent::default();
         first.iter().for_each(|event| super::super::spend(&mut total, event));

@@ -57,7 +57,7 @@ fn under_way(seen: &[Event]) -> (BTreeSet<Attempt>, BTreeSet<Attempt>) {
 #[test]
 fn what_is_announced_is_made_again_and_nothing_else() {
     let (mut again, mut over, mut missed) = (0, 0, 0);
-    each_cut(seeds(100), &mut |seed, graph, before, seen, rest, _, asked| {
+    each_cut(seeds(50), &mut |seed, graph, before, seen, rest, _, asked| {
         let (running, stopped) = under_way(seen);
         let announced: BTreeSet<Attempt> = before
             .ahead()
@@ -113,7 +113,7 @@ fn what_is_announced_is_made_again_and_nothing_else() {
 #[test]
 fn an_attempt_that_is_made_again_has_its_whole_time() {
     let mut timed = 0;
-    each_cut(seeds(100), &mut |seed, graph, _, seen, rest, _, asked| {
+    each_cut(seeds(50), &mut |seed, graph, _, seen, rest, _, asked| {
         let at = rest.iter().map(|event| event.at).min().unwrap_or(0);
         for effect in asked {
             let Effect::Call(call) = effect else { continue };
@@ -147,7 +147,7 @@ struct Visit {
 #[test]
 fn what_may_have_happened_is_undone_with_the_values_it_made_and_what_did_not_is_let_be() {
     let (mut undone, mut valued) = (0, 0);
-    each_cut(seeds(150), &mut |seed, graph, _, seen, rest, world, _| {
+    each_cut(seeds(75), &mut |seed, graph, _, seen, rest, world, _| {
         // The rounds of loops have their own accounts.
         if !graph.repeats.is_empty() {
             return;
@@ -230,7 +230,7 @@ fn what_may_have_happened_is_undone_with_the_values_it_made_and_what_did_not_is_
 #[test]
 fn a_run_that_goes_on_runs_every_step_that_has_what_it_needs() {
     let mut checked = 0;
-    each_cut(seeds(100), &mut |seed, graph, _, seen, rest, _, _| {
+    each_cut(seeds(50), &mut |seed, graph, _, seen, rest, _, _| {
         let mut succeeded: BTreeSet<(ItemId, StepId)> = BTreeSet::new();
         let (mut rows, mut over) = (succeeded.clone(), BTreeSet::new());
         for event in seen.iter().chain(rest) {

@@ -172,7 +172,7 @@ fn lost(graph: &Graph, events: &[Event]) -> BTreeSet<Result<String, StepId>> {
 #[test]
 fn no_attempt_starts_with_an_unavailable_agent_and_all_others_do() {
     let (mut worlds, mut refused, mut others) = (0, 0, 0);
-    for seed in seeds(3000).filter(|seed| loses_agents(*seed)) {
+    for seed in seeds(1000).filter(|seed| loses_agents(*seed)) {
         let (graph, _, _, events, run) = simulate(seed);
         let agent = |path: &StepPath| graph.step(path.step).agent.clone().ok_or(path.step);
         let mut lost = BTreeSet::new();
@@ -204,7 +204,7 @@ fn no_attempt_starts_with_an_unavailable_agent_and_all_others_do() {
         worlds += usize::from(!lost.is_empty());
     }
     assert!(
-        worlds > 100 && refused > 100 && others > 100,
+        worlds > 50 && refused > 50 && others > 50,
         "{worlds} worlds, {refused} refused, {others} others"
     );
 }
@@ -213,7 +213,7 @@ fn no_attempt_starts_with_an_unavailable_agent_and_all_others_do() {
 #[test]
 fn a_resumed_run_tries_its_agents_again() {
     let (mut tried, mut cuts) = (0, 0);
-    for seed in seeds(1500).filter(|seed| loses_agents(*seed)) {
+    for seed in seeds(750).filter(|seed| loses_agents(*seed)) {
         let (graph, policy, _, events, _) = simulate(seed);
         let go_on = |seen: &[Event], restores: bool| {
             let mut run = folded(seed, &graph, &policy, seen);
@@ -250,5 +250,5 @@ fn a_resumed_run_tries_its_agents_again() {
             }
         }
     }
-    assert!(tried > 50 && cuts > 1000, "{tried} tried again, {cuts} cuts");
+    assert!(tried > 20 && cuts > 1000, "{tried} tried again, {cuts} cuts");
 }

@@ -226,20 +226,20 @@ fn audit(seed: u64, graph: &Graph, events: &[Event]) -> (usize, usize) {
 #[test]
 fn every_effect_of_an_item_that_fails_is_undone_in_reverse_or_told_of() {
     let (mut undone, mut standing) = (0, 0);
-    for seed in seeds(3000) {
+    for seed in seeds(1000) {
         let (graph, _, _, events, _) = simulate(seed);
         let (more, left) = audit(seed, &graph, &events);
         undone += more;
         standing += left;
     }
-    assert!(undone > 1000 && standing > 100, "{undone} undone, {standing} stand");
+    assert!(undone > 500 && standing > 100, "{undone} undone, {standing} stand");
 }
 
 /// Wherever a runner is killed, what it had begun is undone.
 #[test]
 fn a_run_that_is_cut_anywhere_accounts_for_all_it_did() {
     let mut undone = 0;
-    for seed in seeds(300) {
+    for seed in seeds(100) {
         let (graph, policy, _, events, _) = simulate(seed);
         for cut in 0..=events.len() {
             let seen = &events[..cut];

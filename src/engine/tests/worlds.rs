@@ -12,7 +12,7 @@ fn two_runs_of_a_seed_are_identical() {
 #[test]
 fn a_run_cut_after_any_event_goes_on_as_if_nothing_had_happened() {
     let (mut cuts, mut alike) = (0, 0);
-    for seed in seeds(300) {
+    for seed in seeds(100) {
         let (graph, policy, world, events, _) = simulate(seed);
         for cut in 0..=events.len() {
             let (seen, rest) = events.split_at(cut);
@@ -91,7 +91,7 @@ pub(super) fn same(seed: u64, lived: &[Event], rest: &[Event], what: &str) -> bo
 #[test]
 fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
     let (mut cuts, mut cured) = (0, 0);
-    for seed in seeds(300) {
+    for seed in seeds(150) {
         let (graph, policy, _, first, run) = simulate(seed);
         let mut retried: Vec<ItemId> = run.dead_letters().iter().map(|letter| letter.item).collect();
         // All of them, or only some.
@@ -132,7 +132,9 @@ fn failed_items_run_again_and_their_run_can_be_cut_anywhere_too() {
         assert!(failed <= stopped, "seed {seed}: an old failure stops a retry");
         cured += run.tally().failures() - after.tally().failures();
         let all = [first.as_slice(), &second].concat();
-        for cut in first.len()..=all.len() {
+        // A part of them, as this takes the most time.
+        let cut_at = if seed % 4 == 0 { first.len()..=all.len() } else { all.len()..=all.len() };
+        for cut in cut_at {
             let (seen, rest) = all.split_at(cut);
             let (lived, _) = go_on(seed, (&graph, &policy), seen, &retried);
             same(seed, &lived, rest, &format!("cut {} events after", cut - first.len()));
@@ -227,13 +229,13 @@ fn steps_for_all_items_run_again_after_retried_items_and_can_be_cut_anywhere_too
             );
         }
     }
-    assert!(cuts > 1000 && revisited > 50 && undone > 2, "{cuts} cuts, {revisited} visits, {undone} undone");
+    assert!(cuts > 500 && revisited > 50 && undone > 2, "{cuts} cuts, {revisited} visits, {undone} undone");
 }
 
 #[test]
 fn failed_steps_of_the_run_run_again_and_can_be_cut_anywhere_too() {
     let (mut cuts, mut cured) = (0, 0);
-    for seed in seeds(1500) {
+    for seed in seeds(700) {
         let (graph, policy, _, first, run) = simulate(seed);
         if !run.run_steps().is_some_and(|end| end.state.is_failure()) {
             continue;
@@ -268,7 +270,7 @@ fn failed_steps_of_the_run_run_again_and_can_be_cut_anywhere_too() {
             cuts += 1;
         }
     }
-    assert!(cuts > 300 && cured > 20, "{cuts} cuts, {cured} cured");
+    assert!(cuts > 300 && cured > 10, "{cuts} cuts, {cured} cured");
 }
 
 fn item_of(event: &Event) -> Option<ItemId> {
@@ -290,7 +292,7 @@ fn succeeded(events: &[Event]) -> impl Iterator<Item = (ItemId, StepPath)> {
 
 #[test]
 fn every_item_ends_in_exactly_one_state_and_the_totals_agree() {
-    for seed in seeds(3000) {
+    for seed in seeds(1000) {
         let (_, _, _, events, run) = simulate(seed);
         let mut open = BTreeSet::new();
         let mut by_state = BTreeMap::new();
@@ -321,7 +323,7 @@ fn every_item_ends_in_exactly_one_state_and_the_totals_agree() {
 
 #[test]
 fn the_schedule_respects_needs_limits_and_critical_failures() {
-    for seed in seeds(3000) {
+    for seed in seeds(1000) {
         let (graph, policy, _, events, _) = simulate(seed);
         let mut running: BTreeSet<(ItemId, StepPath)> = BTreeSet::new();
         let (mut resting, mut rested) = (BTreeSet::new(), false);
@@ -446,7 +448,7 @@ fn the_schedule_respects_needs_limits_and_critical_failures() {
 
 #[test]
 fn every_execution_that_began_has_one_row() {
-    for seed in seeds(3000) {
+    for seed in seeds(1000) {
         let (_, _, _, events, _) = simulate(seed);
         let mut open: BTreeMap<(ItemId, StepPath), u32> = BTreeMap::new();
         for event in &events {
@@ -470,7 +472,7 @@ fn every_execution_that_began_has_one_row() {
 
 #[test]
 fn a_channel_starts_no_more_often_than_its_rate() {
-    for seed in seeds(1000) {
+    for seed in seeds(500) {
         let (graph, _, _, events, _) = simulate(seed);
         let slow = |id: &StepPath| graph.step(id.step).channel.as_deref() == Some("slow");
         let starts: Vec<Millis> = events
@@ -489,7 +491,7 @@ fn a_channel_starts_no_more_often_than_its_rate() {
 #[test]
 fn an_item_is_told_of_the_first_failure_that_decided_its_fate() {
     let mut several = 0;
-    for seed in seeds(3000) {
+    for seed in seeds(1000) {
         let (graph, _, _, events, _) = simulate(seed);
         let mut first: BTreeMap<ItemId, (StepId, u32)> = BTreeMap::new();
         for event in &events {

@@ -133,7 +133,7 @@ fn what_the_engine_does_verifies() {
 #[test]
 fn what_the_engine_does_verifies_where_its_runner_died_and_where_items_ran_again() {
     let mut undone = 0;
-    for seed in 0..600 {
+    for seed in 0..250 {
         let graph = simulated(seed);
         let events = live(seed, &graph);
         for part in 1..4 {
@@ -156,7 +156,7 @@ fn what_the_engine_does_verifies_where_its_runner_died_and_where_items_ran_again
 #[test]
 fn what_undoes_too_early_or_twice_or_out_of_order_is_told() {
     let (mut early, mut again, mut order) = (0, 0, 0);
-    for seed in 0..1600 {
+    for seed in 0..800 {
         let (graph, rows) = run(seed);
         let step = |row: &Row| graph.by_phase(&row.phase).unwrap();
         let differs = |changed: Vec<Row>, what: &str| {
@@ -214,7 +214,7 @@ fn what_undoes_too_early_or_twice_or_out_of_order_is_told() {
             }
         }
     }
-    assert!(early > 100 && again > 100 && order > 10, "{early} early, {again} again, {order} out of order");
+    assert!(early > 100 && again > 100 && order > 5, "{early} early, {again} again, {order} out of order");
 }
 
 /// Documents whose steps speak of states, well or badly: what comes in a wrong one fails in the engine, and had it
@@ -222,7 +222,7 @@ fn what_undoes_too_early_or_twice_or_out_of_order_is_told() {
 #[test]
 fn states_verify_as_the_engine_holds_them() {
     let (mut sound, mut told) = (0, 0);
-    for seed in 0..900 {
+    for seed in 0..400 {
         let source = Source::new("test.md", document(seed));
         let (spec, _) = crate::spec::parse(&source);
         let (Some(mut graph), _) = crate::graph::build(&source, &spec) else { continue };
@@ -263,7 +263,7 @@ fn states_verify_as_the_engine_holds_them() {
             }
         }
     }
-    assert!(sound > 100 && told > 20, "{sound} runs, {told} of them tampered with");
+    assert!(sound > 100 && told > 10, "{sound} runs, {told} of them tampered with");
 }
 
 #[test]

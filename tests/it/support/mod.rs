@@ -13,6 +13,7 @@
 //! - [`restate_server`]: a real server of Restate, and workers of it.
 //! - [`shop_floor`]: the example's shop, its folder and its database.
 //! - [`python`]: programs in Python, where there is one.
+//! - [`share`]: how much of a large table is tried.
 //! - [`screen`]: the program at a terminal of a given size.
 //! - [`parsers`]: every parser as a function of bytes, for tests and for `fuzz/`.
 
@@ -33,4 +34,5 @@ pub mod python;
 pub mod restate_server;
 pub mod screen;
 pub mod serving;
+pub mod share;
 pub mod shop_floor;
