@@ -4,6 +4,7 @@ use super::collect::figures;
 use super::data::PageData;
 use super::gates::moment;
 use super::glyphs::glyph;
+use super::list::whole_seconds;
 use super::needs::{encoded, word};
 use super::past;
 use crate::diag::render::visible;
@@ -203,7 +204,7 @@ pub fn view(data: &PageData, served: bool) -> Markup {
     html! {
         h2 id="_compare-title" { "Compared with " span.mono { (compared.name) } }
         p.dim {
-            "It began at " (moment(&compared.started)) @if let Some(path) = &compared.path { ", runs " code { (path) } }
+            "It began at " (moment(&whole_seconds(&compared.started))) @if let Some(path) = &compared.path { ", runs " code { (path) } }
             @if compared.good { " and ended without a failure" } ". Here is " span.mono { (data.run.name) } ", there is " span.mono { (compared.name) } "."
         }
         h3 { "Items" }

@@ -99,7 +99,7 @@ fn line(run: &Value) -> maud::Markup {
 }
 
 /// RFC 3339 without fractions of a second.
-fn whole_seconds(time: &str) -> String {
+pub fn whole_seconds(time: &str) -> String {
     time.split('.').next().map_or_else(String::new, |start| start.trim_end_matches('Z').to_owned() + "Z")
 }
 

@@ -19,9 +19,10 @@ fn the_page_works_in_a_browser_without_a_network_and_without_a_mouse() {
     assert_eq!(place.run("--key id --quiet --jobs 1").exit, Some(0));
     assert_eq!(place.orderflow("report last -o page.html").exit, Some(0));
     let gate = Place::new(
-        "# Pay\n\n## Refund\nsum::Integer → paid::Integer\n\n> [!gate by @ops] Refund {{ sum }}?\n\n```sh run\necho 1\n```\n",
+        "# Pay\n\n## Refund\nsum::Integer, order::JSON → paid::Integer\n\n> [!gate by @ops] Refund {{ sum }}?\n\n```sh run\necho 1\n```\n",
     );
-    assert_eq!(gate.run("--input sum=534 --quiet").exit, Some(5));
+    let order = r#"order={"lines":[{"sku":"a","price":1.50},{"sku":"b","price":2}],"by":"{"}"#;
+    assert_eq!(gate.run(&format!("--input sum=534 --input {order} --quiet")).exit, Some(5));
     assert_eq!(gate.orderflow("report last -o gate.html").exit, Some(0));
     browser.args([place.path("page.html"), gate.path("gate.html")]);
     assert_well(browser);

@@ -9,7 +9,7 @@ function lastDetail(item, step, t) {
 }
 function value(one, about) {
   const ty = D.values.find(v => v.name === one.name);
-  const shown = one.html ? el("div", { class: "md", tabindex: 0 }) : el("pre", { tabindex: 0, class: one.json ? "json" : null }, one.json ? coloured(one.text) : one.text || "(empty text)");
+  const shown = one.html ? el("div", { class: "md", tabindex: 0 }) : one.json && one.text.includes("\n") ? tree(one.text) : el("pre", { tabindex: 0, class: one.json ? "json" : null }, one.json ? coloured(one.text) : one.text || "(empty text)");
   if (one.html) shown.innerHTML = one.html; // rendered from escaped markdown; the policy of the page lets nothing in it run
   return el("div", { class: "val" }, el("div", { class: "head" }, el("b", {}, one.name), ty && ty.type && el("span", { class: "ty" }, ty.type), about),
     shown, (one.files || []).map(preview), one.cut && el("p", { class: "dim" }, "cut: " + num(one.cut) + " bytes in all; orderflow show " + D.run.name + " --item KEY --format json has it whole"));
@@ -18,6 +18,22 @@ function preview(file) {
   const size = file.bytes === null ? "it is gone" : file.bytes < 1024 ? many(file.bytes, "byte") : num(Math.round(file.bytes / 1024)) + " KiB";
   const name = api && file.bytes !== null ? el("a", { href: api + "/files/" + file.path.split("/").map(encodeURIComponent).join("/"), download: "" }, file.path) : el("span", {}, file.path);
   return [el("p", { class: "dim" }, name, " · " + size), file.text !== undefined && el("pre", { class: "file", tabindex: 0, "aria-label": "The beginning of " + file.path }, file.text || "(empty)")];
+}
+// JSON in lines: objects and lists can be folded, and those far in are, if there is much.
+function tree(text) {
+  const lines = text.split("\n"), much = lines.length > 30, inset = line => line.length - line.trimStart().length;
+  const level = (from, to, depth) => {
+    const out = [];
+    for (let i = from; i < to; i++) {
+      let end = i + 1;
+      if (/[[{]$/.test(lines[i])) while (end < to && inset(lines[end]) > inset(lines[i])) end++;
+      if (end === i + 1) { out.push(el("div", {}, coloured(lines[i]))); continue; }
+      out.push(el("details", { open: depth < 2 || !much }, el("summary", {}, coloured(lines[i])), level(i + 1, end, depth + 1)));
+      i = end - 1;
+    }
+    return out;
+  };
+  return el("div", { class: "json tree", tabindex: 0 }, level(0, lines.length, 0));
 }
 function coloured(text) {
   const parts = [];
@@ -158,9 +174,10 @@ function drawDrawer(item, t) {
   // What is the same stays, with the focus and what a person has selected.
   const put = nodes => {
     const now = el("div", {}, nodes);
+    const title = drawer.querySelector("h2"), same = title && title.textContent === now.querySelector("h2").textContent;
+    const folds = [...drawer.querySelectorAll("details")], is = one => one && one.querySelector("summary").textContent;
+    if (same) now.querySelectorAll("details").forEach((one, i) => { if (is(folds[i]) === is(one)) one.open = folds[i].open; });
     if (now.innerHTML === drawer.innerHTML) return;
-    const title = drawer.querySelector("h2");
-    const same = title && title.textContent === now.querySelector("h2").textContent;
     keepFocus(drawer, () => drawer.replaceChildren(...now.childNodes));
     drawer.querySelectorAll(".log").forEach((log, i) => { log.scrollTop = same && i in logs ? Math.min(logs[i], log.scrollHeight) : log.scrollHeight; });
   };

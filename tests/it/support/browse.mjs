@@ -121,6 +121,15 @@ await accessible(asks, "gate");
 await asks.click(".need .ask a");
 assert.match(await hash(asks), /item=1&gate=Refund/);
 assert.ok(await asks.$(".need.here"));
+// What is structured folds, by keyboard, and its numbers stay as they are.
+await asks.waitForSelector("#_drawer .tree");
+assert.match(await text(asks, "#_drawer .tree"), /^\{ "lines": \[ \{ "sku": "a", "price": 1\.50 \}, \{ "sku": "b", "price": 2 \} \], "by": "\{" \}$/);
+assert.equal((await asks.$$("#_drawer .tree details")).length, 4);
+await asks.focus("#_drawer .tree details details summary");
+await asks.keyboard.press("Enter");
+assert.doesNotMatch(await text(asks, "#_drawer .tree"), /sku/);
+await accessible(asks, "tree");
+await readable(asks, "tree");
 assert.equal(await page.evaluate(() => window.pwned), undefined);
 
 await browser.close();
