@@ -137,6 +137,10 @@ impl PageData {
             waits: moments.waits,
             gates,
             awaits,
+            unpublished: run
+                .not_published()
+                .map(|(channel, _, why)| (visible(channel), visible(why)))
+                .collect(),
             causes,
             details: details.json(&redactor),
             logs,

@@ -26,6 +26,9 @@ pub struct PageData {
     pub waits: PageWaits,
     pub gates: Vec<PageGate>,
     pub awaits: Vec<PageAwait>,
+    /// Events that channels did not accept: the channel and the reason.
+    #[serde(skip)]
+    pub unpublished: Vec<(String, String)>,
     pub causes: Vec<PageCause>,
     /// Values, logs and messages of items, as far as they fit; by item.
     pub details: BTreeMap<i64, Value>,

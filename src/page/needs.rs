@@ -14,7 +14,7 @@ const AWAITS: usize = 20;
 pub fn band(data: &PageData, served: bool) -> Markup {
     let gates = gates::waiting(data);
     let waiting = gates.iter().map(Vec::len).sum();
-    if gates.is_empty() && data.awaits.is_empty() {
+    if gates.is_empty() && data.awaits.is_empty() && data.unpublished.is_empty() {
         return html! {};
     }
     html! {
@@ -27,6 +27,17 @@ pub fn band(data: &PageData, served: bool) -> Markup {
                 h2 id=[gates.is_empty().then_some("_needs-title")] { (glyph("wait")) " " (awaits(data.awaits.len())) }
             }
             @for one in data.awaits.iter().take(AWAITS) { (of_await(data, one)) }
+            @if !data.unpublished.is_empty() {
+                h2 id=[(gates.is_empty() && data.awaits.is_empty()).then_some("_needs-title")] {
+                    (glyph("bad")) " " (unpublished(data.unpublished.len()))
+                }
+                @for (channel, why) in data.unpublished.iter().take(AWAITS) { p { "to " code { (channel) } ": " (why) } }
+                @if !served {
+                    p.cmd { span.dim { "to publish again: " } code { "orderflow resume " (data.run.name) } }
+                } @else if !data.run.live {
+                    form.act data-act="resume" { button type="submit" { "Publish again" } span.said role="status" {} }
+                }
+            }
         }
     }
 }
@@ -44,6 +55,14 @@ fn awaits(number: usize) -> String {
         "1 item waits for an event".to_owned()
     } else {
         format!("{number} items wait for an event")
+    }
+}
+
+fn unpublished(number: usize) -> String {
+    if number == 1 {
+        "1 event was not published".to_owned()
+    } else {
+        format!("{number} events were not published")
     }
 }
 

@@ -49,6 +49,9 @@ pub fn markdown(data: &PageData) -> String {
             code(&one_line(&gate.question))
         );
     }
+    for (channel, why) in data.unpublished.iter().take(KEYS) {
+        let _ = writeln!(out, "- an event was not published to {}: {}", code(channel), code(&one_line(why)));
+    }
     if !data.causes.is_empty() {
         let failed: u64 = data.causes.iter().map(|cause| cause.count).sum();
         let _ = writeln!(

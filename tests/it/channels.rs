@@ -1,5 +1,6 @@
 //! Channels: files and HTTP addresses to which events are published and from which they come.
 
+use crate::page;
 use crate::place::Place;
 use crate::program::{Told, told};
 use rustix::process::{Pid, Signal, kill_process};
@@ -387,14 +388,24 @@ fn a_quiet_run_says_that_an_event_was_not_published() {
 fn an_event_that_was_not_published_is_an_event_for_programs() {
     let (address, got) = service(&[400]);
     let shop = place(SHOP, &format!("[channels.out]\ntypes = [\"order.*\"]\npost = \"{address}\"\n"));
-    let sold = shop.run("--input name=A --log-format json");
+    let sold = shop.run("--input name=A --log-format json --format json");
     assert_eq!(sold.exit, Some(1), "{}", sold.err);
     let lines: Vec<Value> = sold.err.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let missed: Vec<&Value> = lines.iter().filter(|line| line["event"] == "not-published").collect();
     let [missed] = missed[..] else { panic!("{}", sold.err) };
     assert_eq!((&missed["channel"], &missed["id"]), (&json!("out"), &got.lock().unwrap()[0].body["id"]));
-    assert_eq!(missed["why"], json!(format!("{address} answered 400")));
+    let why = format!("{address} answered 400");
+    assert_eq!(missed["why"], json!(why));
     assert!(missed["at_ms"].is_u64(), "{missed}");
+    let unpublished = json!([{"channel": "out", "id": missed["id"], "why": why}]);
+    assert_eq!(read(&sold)["unpublished"], unpublished);
     let last = lines.last().unwrap();
     assert_eq!((&last["event"], &last["exit"]), (&json!("run-ended"), &json!(1)));
+    assert_eq!(last["counts"]["unpublished"], json!(1));
+    // For people, where they look: in the page and in a pull request.
+    let page = page::text(&page::page(&shop), "<section class=\"needs\"", "</section>");
+    let said = format!("1 event was not published to out : {why} to publish again: orderflow resume ");
+    assert!(page.starts_with(&said), "{page}");
+    let summary = shop.orderflow("report last --format markdown").out;
+    assert!(summary.contains(&format!("\n- an event was not published to `out`: `{why}`\n")), "{summary}");
 }

@@ -330,6 +330,7 @@ pub(super) use record::Trace;
 pub(super) use replay::hint;
 pub(super) use report::{
     Finished, by_cause, failures, spending, unavailable as unavailable_text, unavailable_json,
+    unpublished_json,
 };
 pub(super) use secrets::is_there;
 pub(super) use waits::{AskedItem, GateQueue, InnerWaits, approve_text, signal_text, word};

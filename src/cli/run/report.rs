@@ -142,6 +142,9 @@ pub fn show(
                 report["failed"] = failed.map(|letter| failure(letter, graph)).collect();
                 let unavailable = run.unavailable().iter();
                 report["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
+                let unpublished = run.not_published();
+                report["unpublished"] =
+                    unpublished.map(|(channel, id, why)| unpublished_json(channel, id, why)).collect();
                 report["spent"] = run.spent().json();
                 report["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
             }
@@ -326,7 +329,7 @@ pub fn ended(run: &Run, tally: Tally, total: u64, (id, name): (&str, &str), exit
             "total": total, "succeeded": succeeded, "failed": failed, "compensated": compensated,
             "compensation_failed": compensation_failed, "cancelled": cancelled,
             "in_flight": admitted.saturating_sub(tally.settled()), "waiting": waiting, "awaiting": awaiting,
-            "not_started": total.saturating_sub(admitted),
+            "not_started": total.saturating_sub(admitted), "unpublished": run.not_published().count(),
         },
         "spent": run.spent().json(),
     })
@@ -364,6 +367,11 @@ pub fn unavailable(one: &Unavailable, graph: &Graph) -> String {
         0 => why,
         many => format!("{why}; {} failed without an attempt", words::count(many, "execution")),
     }
+}
+
+/// `{channel, id, why}` of an event that a channel did not accept.
+pub fn unpublished_json(channel: &str, id: &str, why: &str) -> serde_json::Value {
+    serde_json::json!({ "channel": channel, "id": id, "why": why })
 }
 
 /// `{agent, step, message, refused}` of an agent that is unavailable; the step is that of an agent without a name.

@@ -1,6 +1,6 @@
 //! The events of an item: since when a step waits, or which it has taken; and those of a run that no step has taken.
 
-use super::super::run::signal_text;
+use super::super::run::{signal_text, unpublished_json};
 use crate::diag::render::visible;
 use crate::event::{EventKind, StepEvent, StepId, UnixMillis};
 use crate::graph::Graph;
@@ -152,8 +152,7 @@ pub(super) fn json(log: &EventLog) -> Value {
         .iter()
         .map(|one| json!({"id": one.id, "type": one.kind, "subject": one.subject, "why": one.why}));
     let unpublished = log.unpublished.iter();
-    let unpublished =
-        unpublished.map(|(channel, id, why)| json!({"channel": &**channel, "id": id, "why": why}));
+    let unpublished = unpublished.map(|(channel, id, why)| unpublished_json(channel, id, why));
     json!({
         "received": log.received,
         "untaken": untaken.collect::<Vec<_>>(),
