@@ -173,6 +173,17 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> O
             return made(says(title), alone);
         }
     }
+    // A sentence that begins like a jump.
+    let begun = lower.trim_start();
+    for words in ["goto ", "go to ", "jump to ", "repeat ", "redo ", "rerun "] {
+        let Some(rest) = begun.strip_prefix(words) else { continue };
+        let Some((title, _)) = named(&plain, lower.len() - rest.len(), titles) else { continue };
+        let place = |title: &str| titles.steps.get(title).copied();
+        if title != own {
+            let back = words.starts_with('r') || place(&title) < place(own);
+            return made(if back { Says::Back(title) } else { Says::Before(title) }, false);
+        }
+    }
     for at in places(&lower, "before") {
         let Some((title, _)) = named(&plain, at + "before".len(), titles) else { continue };
         let not = lower[..at]

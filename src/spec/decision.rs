@@ -125,9 +125,18 @@ fn opened(line: &str) -> Option<(Word, &str)> {
 pub(super) fn meant(line: &str, known: &dyn Known) -> Option<String> {
     opened(line)?;
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = line.replace(" THEN ", " then ").replace(" ELSE ", " else ");
     let (word, rest) = opened(&line)?;
     if rest.contains("::") {
         return None;
+    }
+    // `If ok then Pay else Refuse`: both have to lead to a step.
+    if let Some((first, other)) = rest.rsplit_once(" else ").filter(|_| word != Word::Otherwise) {
+        let other = Target::read(other, known, Near::No).ok().filter(|target| target.exact);
+        let first = meant(&format!("If{}", first.trim_end_matches([',', ';'])), known);
+        if let (Some(first), Some(other)) = (first, other) {
+            return Some(format!("{first}\nOtherwise → {}", other.right));
+        }
     }
     if word == Word::Otherwise {
         let near = if rest.contains(['→', '>']) { Near::Alike } else { Near::No };

@@ -80,6 +80,11 @@ impl Slip {
         output.is_some_and(|output| output.is_typed())
     }
 
+    /// The line with the right arrows, and with the types behind two colons, if they are behind one.
+    pub fn with_types(&self, surely: bool) -> Option<String> {
+        colons(&self.right, Span::new(0, self.right.len()), surely)
+    }
+
     /// The line after its last arrow.
     pub fn target(&self) -> &str {
         let behind = self.right.rsplit("->").next().unwrap_or("");

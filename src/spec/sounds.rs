@@ -162,6 +162,12 @@ fn failures(part: &Part, made: &HashSet<&str>, listed: &HashSet<&str>, problems:
     }
 }
 
+/// Whether a heading begins like one of a section, such as `Notes`.
+pub(super) fn is_about(title: &str) -> bool {
+    let first = title.split_whitespace().next().unwrap_or_default().to_lowercase();
+    ABOUT.contains(&first.trim_matches(|c: char| !c.is_alphanumeric()))
+}
+
 /// Whether a heading is between two steps of its own level.
 fn is_between(parts: &[Part], roles: &[Role], index: usize) -> bool {
     let level = parts[index].level();
@@ -174,7 +180,6 @@ fn is_between(parts: &[Part], roles: &[Role], index: usize) -> bool {
 fn sounds_like_a_step(text: &str, part: &Part, head: &Head) -> bool {
     let title = title::read(&text[head.whole.start..head.whole.end]);
     let words: Vec<&str> = title.split_whitespace().collect();
-    let first = words.first().map(|word| word.to_lowercase()).unwrap_or_default();
     let capitals =
         words.iter().filter(|word| word.len() > 3).all(|word| word.starts_with(char::is_uppercase));
     let prose = part.blocks.iter().all(|block| matches!(block.kind, Kind::Paragraph | Kind::Container(_)));
@@ -186,7 +191,7 @@ fn sounds_like_a_step(text: &str, part: &Part, head: &Head) -> bool {
         && plain
         && !told
         && !title.ends_with(['?', ':'])
-        && !ABOUT.contains(&first.trim_matches(|c: char| !c.is_alphanumeric()))
+        && !is_about(&title)
         && !is_reserved(&title)
         && part.arrows.is_empty()
         && !part.blocks.is_empty()

@@ -287,14 +287,13 @@ impl Reader<'_, '_> {
 
     /// Returns whether the right decision can take its place.
     fn decision(&mut self, line: Span, right: String, fits: bool) -> bool {
-        let problem = problem::almost_a_decision(line, &right);
-        let sound = condition::arm(&right, &right, Span::new(0, right.len())).is_ok_and(|arm| {
-            match arm.target.value {
-                Target::Step(title) | Target::Skip(title) => self.titles.is_title(&title),
-                Target::End | Target::Fail(_) => true,
-            }
-        });
-        let sound = sound && fits;
+        let problem = problem::almost_a_decision(line, &right.replace('\n', "` and `"));
+        let known = |arm: Arm| match arm.target.value {
+            Target::Step(title) | Target::Skip(title) => self.titles.is_title(&title),
+            Target::End | Target::Fail(_) => true,
+        };
+        let leads = |said: &str| condition::arm(said, said, Span::new(0, said.len())).is_ok_and(known);
+        let sound = fits && right.lines().all(leads);
         self.problems.push(if sound { problem.fix(line, right) } else { problem });
         self.told.push(line);
         sound
@@ -319,6 +318,8 @@ impl Reader<'_, '_> {
             if slip.is_typed() || of_step && condition {
                 let problem = problem::wrong_arrow(slip.arrow, &slip.right);
                 self.problems.push(problem.fix(slip.line, slip.right.as_str()));
+            } else if let Some(right) = slip.with_types(!of_step) {
+                self.problems.push(problem::wrong_arrow(slip.arrow, &right).fix(slip.line, right));
             } else if slip.is_signature() && (of_step || names)
                 || of_step && (leads || slip.speaks_of_types())
             {

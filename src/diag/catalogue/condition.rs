@@ -63,6 +63,12 @@ pub fn almost_a_decision(line: Span, right: &str) -> Diagnostic {
         .help(format!("a decision is written `{right}`"))
 }
 
+/// A decision, in any spelling, below a heading that is not a step.
+pub fn decision_of_a_section(line: Span, right: &str, title: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-decision", line, format!("this is prose: `{title}` is not a step"))
+        .help(format!("write `{right}` below the step that decides"))
+}
+
 pub fn condition_of_group(span: Span, title: Span) -> Diagnostic {
     Diagnostic::error("condition-of-group", span, "a group decides nothing, its steps do")
         .related(title, "this heading has steps below it")

@@ -29,6 +29,17 @@ pub fn list_without_maker(line: Span, each: &str, list: &str) -> Diagnostic {
         .help(format!("let a step before it make `{list}`, and write `[each:: {each}]` in the heading"))
 }
 
+/// Words that ask for a step for each element of a list, where it takes the whole list, or nothing of it.
+pub fn list_as_a_whole(line: Span, element: &str, list: &str, taken: bool) -> Diagnostic {
+    let message = match taken {
+        true => format!("this is prose: the step runs once, with the whole of `{list}`"),
+        false => "this is prose: the step runs once".to_owned(),
+    };
+    let instead = if taken { format!(" instead of `{list}`") } else { String::new() };
+    Diagnostic::warning("almost-a-field", line, message)
+        .help(format!("write `[each:: {element} in {list}]` in the heading, and take `{element}`{instead}"))
+}
+
 /// Words that ask for a step for each part of a file.
 pub fn elements_of_a_file(line: Span, element: &str, file: &str) -> Diagnostic {
     let help = match file.rsplit('.').next() {
@@ -58,9 +69,9 @@ pub fn unread_bracket(span: Span, bracket: &str) -> Diagnostic {
         .help("remove it, or write it into the text below the heading")
 }
 
-/// A placeholder that is not filled in.
-pub fn almost_a_value(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::warning("almost-a-value", span, format!("`{{{name}}}` is not replaced by the value `{name}`"))
+/// A placeholder that is not filled in, as it is written.
+pub fn almost_a_value(span: Span, written: &str, name: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-value", span, format!("`{written}` is not replaced by the value `{name}`"))
         .instead(span, format!("{{{{ {name} }}}}"))
 }
 

@@ -3,7 +3,7 @@
 use super::{LINES, Place, Right, is_known, is_signature};
 use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
 use crate::spec::body::{Loose, out};
-use crate::spec::decision::Known;
+use crate::spec::decision::{self, Known};
 use crate::spec::evidence::Role;
 use crate::spec::markdown::{Fence, Holder, Kind};
 use crate::spec::near::{self, Meant};
@@ -45,7 +45,11 @@ impl Place<'_> {
             if role == Role::Step {
                 problems.extend(self.for_each(loose));
             }
-            let Some((key, value)) = near::pair(said) else { continue };
+            if let Some(problem) = self.sign(role, loose) {
+                problems.push(problem);
+                continue;
+            }
+            let Some((key, value)) = near::pair(said).or_else(|| port(said)) else { continue };
             let value = value.trim_end_matches(['*', '_']).trim();
             let meant = match LINES.iter().find(|known| **known == near::plain(key)) {
                 Some(known) => Meant::Field(known),
@@ -84,15 +88,25 @@ impl Place<'_> {
             }
             // A responsible person is not an agent if there is one.
             Meant::Agent if self.agent || !self.part.programs.is_empty() => return None,
-            Meant::Handler | Meant::Undo | Meant::Undoes | Meant::Field("compensate")
-                if self.step(value).is_none() =>
-            {
+            Meant::Handler if self.step(value).is_none() => {
+                let times = value.strip_prefix("retry ").and_then(near::times);
+                let retries = times.filter(|_| self.part.field(self.text, "retry").is_none());
+                let why = "a failure handler is a step that takes an input such as `failed_items`";
+                return match retries {
+                    Some(times) => Some(self.on_a_line(loose, &format!("[retry:: {times}]"))),
+                    // `Else: end` is reported as a decision.
+                    None => (short && !decision::begins(self.slice(loose.inner)))
+                        .then(|| problem::no_such_thing(loose.inner, self.slice(loose.inner), why)),
+                };
+            }
+            Meant::Undo | Meant::Undoes | Meant::Field("compensate") if self.step(value).is_none() => {
                 return None;
             }
             Meant::Field("when") | Meant::Unless
                 if !near::condition(value).is_some_and(|right| is_known(&right, self.titles)) =>
             {
-                return None;
+                let asks = short && self.part.field(self.text, "when").is_none();
+                return asks.then(|| problem::near_annotation(loose.inner, "[when:: total > 100]"));
             }
             _ => {}
         }
@@ -125,7 +139,7 @@ impl Place<'_> {
         }
         let names = |value: &str| {
             let none = ["-", "–", "none", "None", "nothing"].contains(&value);
-            if none { String::new() } else { value.trim_end_matches('.').replace('`', "") }
+            if none { String::new() } else { typed(&value.trim_end_matches('.').replace('`', "")) }
         };
         let right = format!("{} → {}", names(inputs.1), names(outputs.1)).trim().to_owned();
         let right = near::types(&right).unwrap_or(right);
@@ -178,11 +192,30 @@ impl Place<'_> {
         for (at, _) in text.match_indices('{') {
             let Some(close) = text[at..].find('}').map(|close| at + close) else { return };
             let name = text[at + 1..close].trim();
-            let single = !text[..at].ends_with(['{', '$', '\\']) && !text[close + 1..].starts_with('}');
+            let single = !text[..at].ends_with(['{', '\\']) && !text[close + 1..].starts_with('}');
             if single && signature::is_name(name) && self.titles.is_value(name) {
-                let place = Span::new(span.start + at, span.start + close + 1);
-                problems.push(problem::almost_a_value(place, name));
+                let start = if text[..at].ends_with('$') { at - 1 } else { at };
+                let place = Span::new(span.start + start, span.start + close + 1);
+                problems.push(problem::almost_a_value(place, &text[start..=close], name));
             }
         }
     }
+}
+
+/// `in: order::Order`, which has colons of its own.
+fn port(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once(": ")?;
+    let key = key.trim_matches(['*', '_', '`', ' ']);
+    let ports = matches!(near::meant(key), Some(Meant::Inputs | Meant::Outputs));
+    ports.then(|| (key, value.trim_start_matches(['*', '_', ' ']).trim()))
+}
+
+/// `form (JSON), age (Integer)` with the types where a signature has them.
+fn typed(names: &str) -> String {
+    let one = |name: &str| {
+        let (bare, ty) = name.trim().strip_suffix(')')?.split_once(" (")?;
+        let sound = signature::is_name(bare.trim()) && ty.starts_with(|c: char| c.is_ascii_alphabetic());
+        sound.then(|| format!("{}::{}", bare.trim(), ty.trim()))
+    };
+    names.split(',').map(one).collect::<Option<Vec<String>>>().map_or(names.to_owned(), |all| all.join(", "))
 }

@@ -26,6 +26,9 @@ impl Place<'_> {
         for (span, right) in brackets(self.text, self.head, self.titles) {
             problems.extend(self.bracket(role, span, right));
         }
+        if role == Role::Step {
+            problems.extend(self.manual());
+        }
         if role == Role::Step && self.part.field(self.text, "document").is_none() {
             problems.extend(self.document());
         }
@@ -41,6 +44,31 @@ impl Place<'_> {
                 problems.push(problem::near_annotation(span, &right).fix(span, right));
             }
         }
+    }
+
+    /// `Deploy (manual)` and `Deploy (needs approval)`.
+    fn manual(&self) -> Option<Diagnostic> {
+        // A quote that is almost a gate is reported.
+        if self.part.doubts.iter().any(|doubt| doubt.code == "almost-a-gate") {
+            return None;
+        }
+        let title = self.slice(self.head.title);
+        let (open, close) = (title.find('(')?, title.rfind(')')?);
+        let inner = title.get(open + 1..close)?;
+        let span = Span::new(self.head.title.start + open, self.head.title.start + close + 1);
+        let gone = || Replacement { span: self.removal(span), text: String::new() };
+        let (shown, changes) = match near::plain(inner).as_str() {
+            "manual" | "manual-step" | "human" | "by-hand" if !self.answers() => {
+                let Right::There(shown, changes) = self.gate("")? else { return None };
+                (shown, changes.into_iter().chain([gone()]).collect())
+            }
+            _ => self.approval(span, inner)?,
+        };
+        let bracket = format!(" {}", self.slice(span));
+        let bare = |text: String| text.replace(&bracket, "");
+        let changes: Vec<Replacement> =
+            changes.into_iter().map(|one| Replacement { text: bare(one.text), ..one }).collect();
+        Some(problem::near_annotation(span, &bare(shown)).fixed(false, changes))
     }
 
     /// A document that the heading names as its agent, or by a link, although nothing else does the step.
@@ -85,7 +113,7 @@ impl Place<'_> {
     }
 
     /// A bracket among the annotations that is not one.
-    fn unread(&self, role: Role, span: Span) -> Option<Diagnostic> {
+    pub(super) fn unread(&self, role: Role, span: Span) -> Option<Diagnostic> {
         let bracket = self.slice(span);
         if let Some(right) = annotation(bracket, self.titles) {
             return self.bracket(role, span, right);

@@ -16,8 +16,12 @@ pub(in crate::spec) fn brackets(text: &str, head: &Head, titles: &Titles) -> Vec
     let title = &text[head.title.start..head.title.end];
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(open) = title[at..].find(['(', '[']).map(|open| at + open) {
-        let closing = if title[open..].starts_with('(') { ')' } else { ']' };
+    while let Some(open) = title[at..].find(['(', '[', '{']).map(|open| at + open) {
+        let closing = match title.as_bytes()[open] {
+            b'(' => ')',
+            b'[' => ']',
+            _ => '}',
+        };
         let Some(close) = title[open..].find(closing).map(|close| open + close) else { break };
         let whole = Span::new(head.title.start + open, head.title.start + close + 1);
         let apart = open == 0 || title[..open].ends_with([' ', '\t']);
@@ -50,10 +54,14 @@ pub(super) fn annotation(bracket: &str, titles: &Titles) -> Option<String> {
         let right = if *word == "unless" { near::opposite(&right) } else { right };
         return Some(format!("[when:: {right}]"));
     }
-    let one = setting(inner, titles);
-    let parts = inner.split(if inner.contains(';') { ';' } else { ',' });
-    let all = || parts.map(|part| setting(part.trim(), titles)).collect::<Option<Vec<String>>>();
-    one.or_else(|| Some(all()?.join(" "))).or_else(|| field::almost(bracket))
+    if inner.contains("retr")
+        && let Some(times) = near::times(inner)
+    {
+        return Some(format!("[retry:: {times}]"));
+    }
+    // `{agent=bank, timeout=30s}`
+    let parts = near::settings(inner, bracket.starts_with('{'), &|part| setting(part, titles));
+    setting(inner, titles).or(parts).or_else(|| field::almost(bracket))
 }
 
 /// `retry: 3`, `after Build` as a field.

@@ -3,6 +3,7 @@
 
 mod below;
 mod heading;
+mod lines;
 mod loops;
 mod meant;
 mod phrases;
@@ -55,6 +56,7 @@ pub(super) fn check(
         }
         if *role == Role::Section {
             problems.extend(part.loose.iter().find_map(|loose| place.agent_line(loose)));
+            problems.extend(place.decisions_of_a_section());
         }
         if *role != Role::Title {
             place.types(problems);

@@ -3,7 +3,6 @@
 use super::{Place, Right, insert, meant};
 use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
 use crate::spec::body::Loose;
-use crate::spec::decision::Known;
 use crate::spec::heading::Note;
 use crate::spec::near;
 
@@ -91,43 +90,6 @@ impl Place<'_> {
         let gone = Replacement { span: self.removal(span), text: String::new() };
         let why = "steps that do not wait for each other run in parallel";
         Some(problem::no_such_thing(span, self.slice(span), why).fixed(false, vec![gone]))
-    }
-
-    /// `For each line in lines:` above what a step takes and makes.
-    pub(super) fn for_each(&self, loose: &Loose) -> Option<Diagnostic> {
-        let said = self.slice(loose.inner).trim_end_matches([':', '.', ',', ' ']);
-        let rest = ["For each ", "For every ", "for each ", "for every ", "Foreach "]
-            .into_iter()
-            .find_map(|word| said.strip_prefix(word))?;
-        if self.part.field(self.text, "each").is_some() {
-            return None;
-        }
-        let (element, list) = rest.split_once(" in ").or_else(|| rest.split_once(" of "))?;
-        let one = |text: &str| text.split_whitespace().count() == 1;
-        if !one(element) || !one(list) {
-            return None;
-        }
-        let element = element.trim_matches('`');
-        let list = list.trim_matches('`');
-        if !self.titles.is_value(list) && list.contains('.') {
-            return Some(problem::elements_of_a_file(loose.inner, element, list));
-        }
-        let each = near::each(&format!("{element} in {list}"))?;
-        if !self.part.signature_names(true).any(|name| name == element) {
-            return None;
-        }
-        if !self.titles.is_value(list) {
-            return Some(problem::list_without_maker(loose.inner, &each, list));
-        }
-        let right = format!("[each:: {each}]");
-        let problem = problem::near_annotation(loose.inner, &right);
-        // An element has a name of its own.
-        if self.parts.iter().any(|part| part.signature_names(false).any(|name| name == element)) {
-            return Some(problem);
-        }
-        let gone = Replacement { span: self.removal(loose.whole(self.text)), text: String::new() };
-        let changes = vec![insert(self.head.whole.end, format!(" {right}")), gone];
-        Some(problem.fixed(false, changes))
     }
 
     /// Agents that the heading of a section, or a line below it, names in words: `(agent: @billing)`.

@@ -336,6 +336,9 @@ pub(super) fn times(text: &str) -> Option<String> {
         [number, "times" | "time" | "x" | "retries" | "retry"] => number,
         _ => return None,
     };
+    if number == "twice" {
+        return Some("2".to_owned());
+    }
     const SPELT: [&str; 11] =
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
     let spelt = SPELT.iter().position(|word| *word == number || number == "once" && *word == "one");
@@ -385,6 +388,23 @@ pub(super) fn pair(line: &str) -> Option<(&str, &str)> {
     };
     let value = value.trim_start_matches("after ").trim_start_matches("of ");
     sure.then_some((key, value.trim_end_matches('.')))
+}
+
+/// Settings in a row, such as `timeout 30s, retry twice`, each read by `one`. Attributes in braces can also name an agent,
+/// a channel or a mark.
+pub(super) fn settings(text: &str, attributes: bool, one: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let attribute = |part: &str| {
+        let (key, value) = pair(part).unwrap_or((part, "true"));
+        match (meant(key), word(key), value) {
+            (_, Some(word), "true" | "yes") => Some(word.to_owned()),
+            (Some(Meant::Agent), ..) => actor(value).map(|name| format!("@{name}")),
+            (Some(Meant::Channel), ..) => actor(value).map(|name| format!("#{name}")),
+            _ => None,
+        }
+    };
+    let read = |part: &str| one(part).or_else(|| attribute(part).filter(|_| attributes));
+    let parts = text.split(if text.contains(';') { ';' } else { ',' });
+    Some(parts.map(|part| read(part.trim())).collect::<Option<Vec<String>>>()?.join(" "))
 }
 
 /// A name of an agent or a channel, with or without its sign.
