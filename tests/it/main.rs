@@ -67,6 +67,7 @@ mod loops;
 mod loops_together;
 mod lsp;
 mod lsp_client;
+mod lsp_neovim;
 mod lsp_runs;
 mod lsp_writing;
 mod mcp;
