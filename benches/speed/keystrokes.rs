@@ -7,6 +7,7 @@ use super::pair::{Case, Unit};
 use anyhow::{Context, ensure};
 use pulldown_cmark::{Options, Parser};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,9 +16,27 @@ use std::time::Instant;
 pub fn cases<'a>(sizes: &Sizes, folder: &Path) -> Vec<Case<'a>> {
     let text = document(sizes.document);
     let (keys, bytes) = (sizes.keystrokes, text.len());
+    let many = steps(sizes.steps);
+    let file = folder.join("many.md");
     let folder = folder.to_owned();
-    let typed = text.clone();
-    vec![Case {
+    let (typed, checked, place) = (text.clone(), many.clone(), folder.clone());
+    let of_many = Case {
+        name: format!("keystrokes: {keys} in {} steps", sizes.steps),
+        unit: Unit::BytesPerSecond,
+        floor_name: "orderflow validate, each time",
+        ours: Box::new(move || Ok((many.len() * keys) as f64 / typing(&place, &many, keys)?)),
+        floor: Box::new(move || {
+            std::fs::write(&file, &checked)?;
+            let begin = Instant::now();
+            for _ in 0..keys {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
+                let status = command.arg("validate").arg(&file).stdout(Stdio::null()).status()?;
+                ensure!(status.success(), "the document is not valid");
+            }
+            Ok((checked.len() * keys) as f64 / begin.elapsed().as_secs_f64())
+        }),
+    };
+    let of_bytes = Case {
         name: format!("keystrokes: {keys} in {} kB", bytes / 1000),
         unit: Unit::BytesPerSecond,
         floor_name: "pulldown-cmark, events only",
@@ -31,7 +50,21 @@ pub fn cases<'a>(sizes: &Sizes, folder: &Path) -> Vec<Case<'a>> {
             ensure!(events > 0, "there is text");
             Ok((bytes * keys) as f64 / begin.elapsed().as_secs_f64())
         }),
-    }]
+    };
+    vec![of_bytes, of_many]
+}
+
+/// A document of so many short steps.
+fn steps(count: usize) -> String {
+    let mut text = String::from("# Many\n\nOne step after the other.\n");
+    for step in 0..count {
+        let next = step + 1;
+        let _ = write!(
+            text,
+            "\n## Process Part {step} @shop\nvalue_{step} → value_{next}::JSON\n\nDoes its part.\n"
+        );
+    }
+    text
 }
 
 /// The seconds for so many keystrokes, each with the problems of the document as its answer.

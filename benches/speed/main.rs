@@ -37,7 +37,9 @@ pub struct Sizes {
     document: usize,
     /// Copies of the document that are checked.
     copies: usize,
-    /// Keystrokes in it.
+    /// Steps of a document.
+    steps: usize,
+    /// Keystrokes in each document.
     keystrokes: usize,
 }
 
@@ -52,6 +54,7 @@ const FULL: Sizes = Sizes {
     recorded: 200_000,
     document: 1_000_000,
     copies: 8,
+    steps: 10_000,
     keystrokes: 50,
 };
 
@@ -66,6 +69,7 @@ const TINY: Sizes = Sizes {
     recorded: 20,
     document: 2_000,
     copies: 2,
+    steps: 20,
     keystrokes: 3,
 };
 
