@@ -30,7 +30,7 @@ assert.equal(page.url().includes("token"), false);
 await seen("main", "running");
 await accessible(page, "list");
 await readable(page, "list");
-await Promise.all([page.waitForNavigation(), page.click("tbody a")]);
+await Promise.all([page.waitForNavigation(), page.locator("tbody a").click()]);
 
 // What runs, with its last words, which no event announces.
 await seen("#_running", "3 steps run");
@@ -86,7 +86,7 @@ await accessible(page, "done");
 // A failed item is retried with another input, by the keyboard.
 await page.evaluate(() => { location.hash = "item=p2"; });
 await until(() => document.querySelector("form.act .edit"));
-await page.focus("form.act .edit");
+await page.evaluate(() => document.querySelector("form.act .edit").focus());
 await page.keyboard.press("Enter");
 await until(() => document.activeElement.name === "parcel" && document.activeElement.value === "stone");
 await accessible(page, "edit");
