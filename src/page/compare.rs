@@ -313,11 +313,11 @@ fn others(data: &PageData, compared: &Compared, served: bool) -> Markup {
         @if !served {
             p.cmd { span.dim { "with another run: " } code { "orderflow report " (data.run.name) " --baseline " (data.past.iter().rev().find(|run| run.name != compared.name).map_or_else(|| "RUN".to_owned(), |run| word(&run.name))) } }
         } @else if others.clone().next().is_some() {
-            p { "Compare with: "
-                @for (at, run) in others.enumerate() {
-                    @if at > 0 { ", " }
+            h3 { "Compare with another run" }
+            @for run in others {
+                p {
                     a.mono href={ "?baseline=" (encoded(&run.name)) "#view=compare" } { (run.name) }
-                    @if run.good { " " span.dim { "without a failure" } }
+                    " " span.dim { (moment(&whole_seconds(&run.started))) @if run.good { ", without a failure" } }
                 }
             }
         }

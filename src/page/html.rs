@@ -174,8 +174,8 @@ fn header(data: &PageData, icon: &str, word: &str, api: Option<&str>) -> Markup 
             @if served { p { a href="/" { "← Runs" } } }
             div.title { span class={ "verdict v-" (icon) } { (glyph(icon)) " " (word) } " " h1 { (run.workflow) } " " span.mono.dim title=(run.id) { (run.name) } }
             p { (items) span id="_counts" { (outcome(&run.counts)) } }
-            @if let Some(api) = api { p { a href={ (api.trim_start_matches("/api")) "/report.html" } download={ "report-" (run.name) ".html" } { "Save as a file" } } }
             p.dim id="_facts" { span id="_wall" { (milliseconds(wall)) } @for fact in &facts { " · " (fact) } }
+            @if let Some(api) = api { p { a href={ (api.trim_start_matches("/api")) "/report.html" } download={ "report-" (run.name) ".html" } { "Save as a file" } } }
             @if served && run.status == State::Paused { (act("resume", "Resume")) }
             @if served && matches!(run.status, State::Running | State::Paused | State::Waiting) { (act("cancel", "Cancel")) }
             nav aria-label="Views" {

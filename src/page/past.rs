@@ -14,6 +14,8 @@ pub struct PastRun {
     pub home: PathBuf,
     /// What commands call it.
     pub name: String,
+    /// RFC 3339.
+    pub started: String,
     /// Whether it ended without any failure.
     pub good: bool,
     /// By phase: the 95th percentile in milliseconds.
@@ -39,6 +41,7 @@ impl PastRun {
         Ok(PastRun {
             home: history.home().to_owned(),
             name: visible(name),
+            started: visible(&history.header().started),
             good: is_good(history)?,
             p95,
             verdicts: stats::judge_all(now, &stats),

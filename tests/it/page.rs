@@ -367,7 +367,9 @@ fn a_run_is_compared_with_an_earlier_one() {
     let view =
         text(&server.get(&format!("/runs/last?baseline={worse}")).text(), "id=\"_compare\"", "</section>");
     assert!(
-        view.contains(both) && view.contains(&format!("Compare with: {good} without a failure")),
+        view.contains(both)
+            && view.contains(&format!("Compare with another run {good} 20"))
+            && view.contains(" UTC , without a failure"),
         "{view}"
     );
     assert_eq!(server.get("/runs/last?baseline=zz").status, 404);
