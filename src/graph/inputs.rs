@@ -71,8 +71,14 @@ fn report_misspelt(
     names: &Names,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
+    // A name that shares a shape with another is at most one letter longer or shorter.
+    let lengths: HashSet<usize> = used.iter().map(|(_, port)| bare(flow.name(port.value)).len()).collect();
+    let may_be_near = |made: &&Made| {
+        let length = bare(flow.name(made.port.value)).len();
+        [length.saturating_sub(1), length, length + 1].iter().any(|length| lengths.contains(length))
+    };
     let mut shapes: HashMap<String, Vec<Made>> = HashMap::new();
-    for made in flow.makers.iter().flatten() {
+    for made in flow.makers.iter().flatten().filter(may_be_near) {
         for shape in shapes_of(flow.name(made.port.value)) {
             shapes.entry(shape).or_default().push(*made);
         }

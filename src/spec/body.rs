@@ -12,6 +12,7 @@ use super::signature::{self, Arrow};
 use super::slip::{self, Slip};
 use super::stray::heading_almost;
 use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
+use std::cell::OnceCell;
 
 /// A heading, or the document's beginning, with its own blocks.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(super) struct Part<'a> {
     pub doubts: Vec<Diagnostic>,
     /// Lines of prose, also in lists and quotes.
     pub loose: Vec<Loose>,
+    /// Its title, once it was asked for.
+    pub title: OnceCell<String>,
     /// Lines with a meaning, which are not prose.
     spoken: Vec<Span>,
 }
@@ -123,6 +126,7 @@ impl<'a> Part<'a> {
             callouts: Callouts::default(),
             doubts: Vec::new(),
             loose: Vec::new(),
+            title: OnceCell::new(),
             spoken: Vec::new(),
         }
     }

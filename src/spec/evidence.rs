@@ -100,9 +100,11 @@ fn hand_overs(parts: &[Part], titles: &[String], may: &[bool], evident: &mut [bo
 impl Part<'_> {
     /// The heading's title if it is a step, in the form for comparisons; empty without a heading.
     pub fn title(&self, text: &str) -> String {
-        self.head
-            .as_ref()
-            .map_or_else(String::new, |head| title::key(&text[head.title.start..head.title.end]))
+        let read = || {
+            let head = self.head.as_ref();
+            head.map_or_else(String::new, |head| title::key(&text[head.title.start..head.title.end]))
+        };
+        self.title.get_or_init(read).clone()
     }
 
     /// Whether the heading has evidence of its own.

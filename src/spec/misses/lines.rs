@@ -100,9 +100,11 @@ impl Place<'_> {
             let open = self.part.field(self.text, "repeat").is_none();
             return open.then(|| self.on_a_line(loose, &format!("[repeat:: {right}]")));
         }
-        let row = said.contains([',', ';']);
+        if !said.contains([',', ';']) {
+            return None;
+        }
         let right = near::settings(said, false, &|part| meant::setting(part, self.titles));
-        let right = right.filter(|right| row && right.matches("::").count() > 1)?;
+        let right = right.filter(|right| right.matches("::").count() > 1)?;
         Some(self.on_a_line(loose, &right))
     }
 
