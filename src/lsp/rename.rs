@@ -58,15 +58,6 @@ fn target(page: &EditedPage<'_>, entity: &Entity, new: &str) -> Result<Entity, N
             if awaits.into_iter().any(|awaits| awaits.value.payload == *name) {
                 return refused("the name of a payload is that of its event");
             }
-            let inner = page.spec.steps.iter().find(|step| {
-                let ports = step.signature.iter().flat_map(|one| one.inputs.iter().chain(&one.outputs));
-                let mut names = ports.map(|port| in_conditions(&port.name.value));
-                step.annotations.document.is_some() && names.any(|port| port == *name)
-            });
-            if let Some(step) = inner {
-                let title = &step.title.value;
-                return refused(format!("the document that `{title}` runs has this value, too"));
-            }
             if failure(page, name) {
                 return refused("orderflow gives this value its name");
             }

@@ -69,6 +69,7 @@ mod lsp;
 mod lsp_client;
 mod lsp_neovim;
 mod lsp_runs;
+mod lsp_shared;
 mod lsp_writing;
 mod mcp;
 mod mcp_server;

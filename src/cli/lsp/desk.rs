@@ -162,7 +162,7 @@ impl Desk {
     }
 
     /// The text of an open file.
-    fn text(&self, path: &Path) -> Option<String> {
+    pub fn text(&self, path: &Path) -> Option<String> {
         let path = normal(path);
         let mut all = self.buffers.values();
         all.find(|buffer| buffer.path.as_deref() == Some(&path)).map(|buffer| buffer.text.clone())
@@ -184,7 +184,7 @@ impl Desk {
         }
         let buffer = self.buffers.get(uri)?;
         if buffer.read.is_none() {
-            let read = self.analyse(buffer);
+            let read = self.analyse(buffer.path.as_deref(), &buffer.text);
             let buffer = self.buffers.get_mut(uri)?;
             if let Some(graph) = &read.document.graph {
                 let typed = graph
@@ -203,11 +203,11 @@ impl Desk {
         self.buffers.get(uri).map(|buffer| buffer.types.clone()).unwrap_or_default()
     }
 
-    fn analyse(&self, buffer: &Buffer) -> ReadDocument {
-        let name =
-            buffer.path.as_ref().map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
+    /// Reads a text, of the file with this path.
+    pub fn analyse(&self, path: Option<&Path>, text: &str) -> ReadDocument {
+        let name = path.map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
         let edited = |path: &Path| self.text(path);
-        let looked = match &buffer.path {
+        let looked = match path {
             Some(path) => settings::look_at(path, &edited).unwrap_or_default(),
             None => Looked::default(),
         };
@@ -217,8 +217,8 @@ impl Desk {
             Some(settings::names(Source::new(file.display().to_string(), text), self.encoding))
         });
         let library = Library::Edited(&edited);
-        let document = Document::edited(name, buffer.text.clone(), &settings, &library);
-        let places = buffer.places.clone();
+        let document = Document::edited(name, text.to_owned(), &settings, &library);
+        let places = Places::new(text, self.encoding);
         ReadDocument {
             document,
             places,

@@ -2,6 +2,7 @@
 
 mod desk;
 mod last;
+mod renames;
 mod runs;
 mod server;
 mod uri;

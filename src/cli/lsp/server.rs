@@ -4,19 +4,19 @@ use super::super::run::word;
 use super::desk::{Desk, ReadDocument};
 use super::last::{self, LastRun};
 use super::runs::{self, EndedRun};
-use super::{Input, uri};
+use super::{Input, renames, uri};
 use crate::diag::render::visible;
-use crate::diag::{Replacement, Source, Span};
+use crate::diag::{Source, Span};
 use crate::graph;
-use crate::lsp::{self, Encoding, Entity, KnownTypes, Mention, NotRenamed, Places};
+use crate::lsp::{self, Encoding, Entity, KnownTypes, Mention, NotRenamed};
 use gen_lsp_types::{
     CompletionItem, DocumentHighlight, Location, Position, PrepareRenamePlaceholder, Range,
-    TextDocumentContentChangeEvent, TextEdit, Uri, WorkspaceEdit,
+    TextDocumentContentChangeEvent, Uri,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
@@ -186,14 +186,11 @@ impl Server {
             "textDocument/prepareRename" => self.at(params, |read, offset| json!(prepare(read, offset))),
             "textDocument/rename" => {
                 let new = params["newName"].as_str().unwrap_or_default().to_owned();
-                let renamed = self.at(params, |read, offset| match rename(read, offset, &new) {
-                    Ok(edit) => json!({"edit": edit}),
-                    Err(NotRenamed(why)) => json!({"why": why}),
-                })?;
-                match renamed["why"].as_str() {
-                    Some(why) => Err((REQUEST_FAILED, why.to_owned())),
-                    None => Ok(renamed["edit"].clone()),
-                }
+                let place = self.at(params, |_, offset| json!(offset))?;
+                let Some(offset) = place.as_u64() else { return Ok(Value::Null) };
+                let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
+                let renamed = renames::rename(&mut self.desk, uri, offset as usize, &new);
+                renamed.map(|edit| json!(edit)).map_err(|NotRenamed(why)| (REQUEST_FAILED, why))
             }
             "textDocument/completion" => {
                 let types = self.desk.types(params["textDocument"]["uri"].as_str().unwrap_or_default());
@@ -404,26 +401,4 @@ fn prepare(read: &ReadDocument, offset: usize) -> Option<PrepareRenamePlaceholde
     let fixed = matches!(mention.entity, Entity::Event(_) | Entity::Document(_));
     let placeholder = read.document.source.slice(mention.span).to_owned();
     (!fixed).then(|| PrepareRenamePlaceholder { range: read.page().range(mention.span), placeholder })
-}
-
-fn rename(read: &ReadDocument, offset: usize, new: &str) -> Result<WorkspaceEdit, NotRenamed> {
-    let (page, mentions) = (read.page(), read.mentions());
-    let Some(mention) = mentions.at(offset) else {
-        return Err(NotRenamed("this is not a name".to_owned()));
-    };
-    let (here, there) = lsp::renamed(&page, mentions, mention, new)?;
-    let mut changes = HashMap::from([(uri_of(page.source), edits(page.source, page.places, &here))]);
-    if let (Some((source, places)), false) = (&read.names.file, there.is_empty()) {
-        changes.insert(uri_of(source), edits(source, places, &there));
-    }
-    Ok(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() })
-}
-
-/// Changes as an editor applies them.
-fn edits(source: &Source, places: &Places, changes: &[Replacement]) -> Vec<TextEdit> {
-    let edit = |change: &Replacement| TextEdit {
-        range: places.range(&source.text, change.span),
-        new_text: change.text.clone(),
-    };
-    changes.iter().map(edit).collect()
 }
