@@ -6,9 +6,11 @@ use super::runs::find;
 use super::show;
 use super::terminal::Terminal;
 use crate::diag::render::{visible, visible_json};
+use crate::graph::Step;
 use crate::history::History;
 use crate::journal::logs::{LogFilter, LogPart, LogReader, RUN_STEPS, UnreadableLogs};
 use crate::journal::{Lock, Unreadable};
+use crate::runtime;
 use crate::serve::LogsRequest;
 use crate::value::{Value, words};
 use crate::view::milliseconds;
@@ -37,6 +39,7 @@ Examples:
   orderflow logs last                           all of the latest run here
   orderflow logs last -f                        follow it until it ends
   orderflow logs 0194a --item order_003         one item
+  orderflow logs last --step Review             also of the document that this step runs
   orderflow logs last --step 'Pay' --attempt 2  the second attempts of a step
   orderflow logs last --format json             for scripts: an object a line
 
@@ -106,7 +109,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         std::thread::sleep(EVERY);
     }
     printer.rest(terminal);
-    if last == 0 {
+    let is_empty = !documents(&home, &mut filter, (&mut printer, terminal))? && last == 0;
+    if is_empty {
         let chosen = args.step.is_some() || args.item.is_some() || args.attempt.is_some();
         let what = if chosen { "no such log is stored" } else { "no attempt has logged anything" };
         terminal.talk(&format!("{what}\n"));
@@ -163,6 +167,88 @@ fn known(reader: &mut LogReader, filter: &mut LogFilter) -> anyhow::Result<()> {
         filter.key = Some(RUN_STEPS.to_owned());
     }
     Ok(())
+}
+
+/// Prints the logs of the documents that steps of the run in `home` have run, also below each other. Returns whether there
+/// were any.
+fn documents(
+    home: &Path,
+    filter: &mut LogFilter,
+    (printer, terminal): (&mut Printer, &mut Terminal),
+) -> anyhow::Result<bool> {
+    let mut found = false;
+    if runtime::nested_items(home).is_empty() {
+        return Ok(found);
+    }
+    let outer = History::open(home)?;
+    let mut inner = Vec::new();
+    nested(&outer, filter.steps.take().as_deref(), &Within::default(), &mut inner)?;
+    for (home, within) in inner {
+        let Some(mut reader) = LogReader::open(&home).map_err(unreadable)? else { continue };
+        let read = reader.each(filter, 0, |part| {
+            found = true;
+            // Such a run has one item and may have many attempts.
+            printer.has_names = true;
+            printer.part(&within.outside(part), terminal);
+            Ok::<(), UnreadableLogs>(())
+        });
+        read.map_err(unreadable)?;
+        printer.rest(terminal);
+    }
+    Ok(found)
+}
+
+/// Finds the runs of the documents of these steps, or of all steps.
+fn nested(
+    outer: &History,
+    steps: Option<&[String]>,
+    around: &Within,
+    all: &mut Vec<(PathBuf, Within)>,
+) -> anyhow::Result<()> {
+    let documents: Vec<&Step> = outer.graph.documents().map(|(id, _)| outer.graph.step(id)).collect();
+    let wanted = |step: &&&Step| !step.revokes && steps.is_none_or(|steps| steps.contains(&step.phase));
+    for item in runtime::nested_items(outer.home()) {
+        for step in documents.iter().filter(wanted) {
+            for run in runtime::nested_runs(outer.home(), &item, &step.phase) {
+                let inner = History::open(&run.home)?;
+                let within = around.in_step(step, begin(&inner).saturating_sub(begin(outer)));
+                all.push((run.home, within.clone()));
+                nested(&inner, None, &within, all)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// When a run began, in milliseconds.
+fn begin(history: &History) -> i64 {
+    history.header().started.parse().map_or(0, |began: jiff::Timestamp| began.as_millisecond())
+}
+
+/// The steps around the run of a document, each with a slash behind it, and when it began after the outermost run.
+#[derive(Clone, Default)]
+struct Within {
+    title: String,
+    phase: String,
+    since: i64,
+}
+
+impl Within {
+    fn in_step(&self, step: &Step, since: i64) -> Within {
+        let Within { title, phase, since: before } = self;
+        Within {
+            title: format!("{title}{}/", step.title),
+            phase: format!("{phase}{}/", step.phase),
+            since: before + since,
+        }
+    }
+
+    /// A part of its log as the outermost run has it.
+    fn outside(&self, part: LogPart) -> LogPart {
+        let title = format!("{}{}", self.title, part.title);
+        let phase = format!("{}{}", self.phase, part.phase);
+        LogPart { title, phase, at: part.at.saturating_add_signed(self.since), ..part }
+    }
 }
 
 /// Some parts of the logs of a run: `{parts, next}`; `next` is the number after which the others follow.

@@ -46,7 +46,8 @@ pub use signals::{Caught, listen, outlive_large_files};
 #[cfg(feature = "restate")]
 pub use single::Attempts;
 pub use workspace::{
-    NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_run, nested_runs,
+    NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_items, nested_run,
+    nested_runs,
 };
 
 use crate::adapter::question::Question;

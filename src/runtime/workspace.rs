@@ -64,6 +64,15 @@ pub fn nested_run(
     runs.rev().find(|run| journal::is_there(&run.home))
 }
 
+/// The names of the folders of the items for which the run in `home` has run documents.
+pub fn nested_items(home: &Path) -> Vec<String> {
+    let children = Folder::open(home).and_then(|home| home.folder(CHILDREN));
+    let entries = children.and_then(|all| all.entries()).unwrap_or_default().into_iter();
+    let mut all: Vec<String> = entries.filter_map(|(name, _)| name.into_string().ok()).collect();
+    all.sort_unstable();
+    all
+}
+
 /// The folders of all runs of documents of an item of the run in `home`.
 pub fn nested_homes(home: &Path, item: &str) -> Vec<PathBuf> {
     let children = Folder::open(home).and_then(|home| home.folder(CHILDREN));

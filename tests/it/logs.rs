@@ -323,3 +323,39 @@ for line in sys.stdin:
     // It comes by another pipe than the answer, so it may be too late for one of the calls.
     assert!(place.orderflow("logs last").out.contains("at work\n"));
 }
+
+/// A document that a step runs, and one below it.
+#[test]
+fn the_logs_of_documents_follow_those_of_their_run() {
+    let place = Place::new(
+        "---\nitems: items.jsonl\njobs: 1\n---\n\n# Orders\n\n## Look\norder::Integer → looked::String\n\n```sh run\necho looking >&2\necho ok\n```\n\n\
+         ## Review It [document:: review.md] [retry:: 1 fixed 1ms]\nlooked → checked::String\n",
+    );
+    place.write(
+        "review.md",
+        "# Review\n\n## Deep [document:: deep.md]\nlooked::String → deep::String\n\n\
+         ## Check It [retry:: 1 fixed 1ms]\ndeep → checked::String\n\n```sh run\necho \"check $ORDERFLOW_ATTEMPT\" >&2\ntest $ORDERFLOW_ATTEMPT = 2 || exit 75\necho ok\n```\n",
+    );
+    place.write(
+        "deep.md",
+        "# Deep\n\n## Dive\nlooked::String → deep::String\n\n```sh run\necho diving >&2\necho ok\n```\n",
+    );
+    place.write("items.jsonl", "{\"id\": \"a\", \"order\": 7}\n{\"id\": \"b\", \"order\": 8}\n");
+    assert_eq!(place.run("--quiet").exit, Some(0));
+    let of = |key: &str| {
+        format!(
+            "{key}: Review It/Check It: check 1\n{key}: Review It/Check It (attempt 2): check 2\n{key}: Review It/Deep/Dive: diving\n"
+        )
+    };
+    let all = format!("a: Look: looking\nb: Look: looking\n{}{}", of("a"), of("b"));
+    says(&place.orderflow("logs last"), 0, &all, "");
+    says(&place.orderflow("logs last --step ReviewIt --item b"), 0, &of("b"), "");
+    says(&place.orderflow("logs last --step Look --item b"), 0, "looking\n", "");
+    let inner = place.orderflow("logs last --step ReviewIt/Deep --item b");
+    says(&inner, 0, "b: Deep/Dive: diving\n", "");
+    let parts = place.orderflow("logs last --step ReviewIt --item a --format json").out;
+    assert!(parts.contains("\"phase\":\"ReviewIt/Deep/Dive\""), "{parts}");
+    let times = place.orderflow("logs last --step ReviewIt --times");
+    let first = times.out.trim_start().split(' ').next().unwrap_or_default().to_owned();
+    assert!(first.parse::<f64>().is_ok_and(|time| time > 0.0), "{}", times.out);
+}
