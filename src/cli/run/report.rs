@@ -143,8 +143,11 @@ pub fn show(
                 let unavailable = run.unavailable().iter();
                 report["unavailable"] = unavailable.map(|one| unavailable_json(one, graph)).collect();
                 let unpublished = run.not_published();
-                report["unpublished"] =
+                let unpublished: Vec<_> =
                     unpublished.map(|(channel, id, why)| unpublished_json(channel, id, why)).collect();
+                if !unpublished.is_empty() {
+                    report["unpublished"] = unpublished.into();
+                }
                 report["spent"] = run.spent().json();
                 report["budget"] = graph.settings.run_budget.map(|budget| budget.json()).into();
             }
