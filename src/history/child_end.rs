@@ -36,9 +36,15 @@ pub(super) struct EndedChild {
     pub attempts: bool,
     /// Whether it may have left an effect that nothing compensates, so that a retry has to continue it.
     pub lasts: bool,
-    /// Whether it can be continued.
+    pub kept: KeptRun,
+}
+
+/// What stays of the run of a document once it has ended.
+#[derive(Clone, Copy)]
+pub struct KeptRun {
+    /// It has a journal, and can be continued.
     pub journaled: bool,
-    /// Whether the compensations of the document are those of the step.
+    /// The compensations of the document are those of the step.
     pub revoked: bool,
 }
 
@@ -117,7 +123,7 @@ impl EndedChild {
         }
         let stays = self.remains();
         // What the compensations of the document can compensate has been compensated.
-        let outcome = match stays || self.lasts && !self.revoked {
+        let outcome = match stays || self.lasts && !self.kept.revoked {
             true => Outcome::Unknown,
             false if self.attempts => Outcome::Failed,
             false => Outcome::NotExecuted,
@@ -126,7 +132,7 @@ impl EndedChild {
         let code = self.end.error.as_ref().and_then(|error| error.code.clone());
         // The agent of an inner step is not the agent of this step.
         let code = code.filter(|code| code != crate::event::UNAVAILABLE);
-        let again = self.journaled || !self.lasts;
+        let again = self.kept.journaled || !self.lasts;
         let retryable = !stays && again && code.as_deref() != Some(BUDGET);
         Box::new(Failure { code, ..*contract::failure(cause, message, outcome, retryable) })
     }

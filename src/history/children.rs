@@ -1,7 +1,7 @@
 //! A document that a step of another document runs: a run of its own in the folder of the run, with its own journal.
 //! The adapter of such a step begins the run, or continues it where it was left.
 
-use super::child_end::{ChildEnd, broken, refused};
+use super::child_end::{ChildEnd, KeptRun, broken, refused};
 use super::earlier::{EarlierRun, Watch, began_by, run_id};
 use super::taken::LockedRun;
 use super::used;
@@ -77,15 +77,12 @@ const OUTERMOST: &str = "outer run";
 /// Runs a document as a step.
 pub struct ChildAgent {
     pub document: Arc<ChildDocument>,
-    /// Whether its runs have a journal.
-    pub journaled: bool,
-    /// Whether the compensations of the document are those of the step.
-    pub revoked: bool,
+    pub kept: KeptRun,
 }
 
 impl Adapter for ChildAgent {
     fn call(&self, call: Call, stop: Stop) -> Ending<'_> {
-        let (document, journaled, revoked) = (self.document.clone(), self.journaled, self.revoked);
+        let (document, kept) = (self.document.clone(), self.kept);
         Box::pin(async move {
             let mut pauses = stop.clone();
             let rests = call.rests.clone();
@@ -118,7 +115,7 @@ impl Adapter for ChildAgent {
                         let gates = call.gates.within(&call.context.step);
                         Border::within(call.events.clone().after(used), Some(heard), gates)
                     };
-                    run(&document, (journaled, revoked), &call, (by, &name), (requests, border)).await
+                    run(&document, kept, &call, (by, &name), (requests, border)).await
                 };
                 match runtime::nested(stop.clone(), inbox.clone(), run).await {
                     Ok(Some(ChildEnd::Lagged(more))) => spent.add(more),
@@ -151,11 +148,12 @@ impl Adapter for ChildAgent {
 /// Begins the run of a document for one attempt, or continues it; `by` is the attempt that has begun it, with its name.
 async fn run(
     document: &ChildDocument,
-    (journaled, revoked): (bool, bool),
+    kept: KeptRun,
     call: &Call,
     by: (u32, &str),
     (requests, border): (Requests, Border),
 ) -> ChildEnd {
+    let journaled = kept.journaled;
     let opened = open(document, journaled, call, by);
     let opened = match opened {
         Ok(Ok(opened)) => opened,
@@ -172,7 +170,7 @@ async fn run(
         }
     };
     let (before, lags, root) = (opened.before, opened.lags, opened.root.clone());
-    let end = match driven(document, opened, call, requests, border).await {
+    let end = match driven((document, kept), opened, call, requests, border).await {
         Ok(end) => end,
         Err(error) => {
             let message = format!("cannot run {}: {error:#}", document.text.path);
@@ -188,7 +186,6 @@ async fn run(
     match end {
         ChildEnd::Ended(mut ended) => {
             ended.spent = ended.spent.less(&before);
-            (ended.journaled, ended.revoked) = (journaled, revoked);
             let still = ended.end.state == ItemState::CompensationFailed;
             match lags && ended.end.state != ItemState::Succeeded && !still {
                 true => ChildEnd::Lagged(ended.spent),
@@ -275,7 +272,7 @@ fn open(
 }
 
 async fn driven(
-    document: &ChildDocument,
+    (document, kept): (&ChildDocument, KeptRun),
     opened: OpenedRun,
     call: &Call,
     requests: Requests,
@@ -283,7 +280,7 @@ async fn driven(
 ) -> anyhow::Result<ChildEnd> {
     let OpenedRun { graph, root, prepared, run, item, .. } = opened;
     let outermost = call.context.outermost.clone();
-    let within = Within { document, graph, root, call: Some(call), outermost, border };
+    let within = Within { document, graph, root, call: Some(call), outermost, border, kept };
     match run {
         Ok(taken) => within.continued(taken, prepared, item, requests).await,
         Err((id, new)) => {

@@ -34,6 +34,7 @@ mod traced;
 mod used;
 mod within;
 
+pub use child_end::KeptRun;
 pub use children::{ChildAgent, ChildDocument};
 pub use documents::definition;
 #[cfg(feature = "restate")]

@@ -1,6 +1,6 @@
 //! The compensation of a step that ran a document: the compensations of the document, for each run of it.
 
-use super::child_end::{ChildEnd, broken, figures, refused};
+use super::child_end::{ChildEnd, KeptRun, broken, figures, refused};
 use super::children::ChildDocument;
 use super::earlier::run_id;
 use super::taken::{LockedRun, request_cancel};
@@ -126,7 +126,8 @@ async fn revoking(
     }
     let prepared = document.prepared(document.graph.clone(), Workspace::open(root)?, context);
     let (graph, root, outermost) = (document.graph.clone(), root.to_owned(), context.outermost.clone());
-    let within = Within { document, graph, root, call: None, outermost, border };
+    let kept = KeptRun { journaled: true, revoked: true };
+    let within = Within { document, graph, root, call: None, outermost, border, kept };
     Ok(match within.continued(taken, prepared, None, requests).await? {
         // What it spent before is part of the row of the step.
         ChildEnd::Ended(mut ended) => {

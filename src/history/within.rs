@@ -1,6 +1,6 @@
 //! The run of a document within an attempt of another run: what it shares with the runs around it, and what it gives.
 
-use super::child_end::{ChildEnd, EndedChild};
+use super::child_end::{ChildEnd, EndedChild, KeptRun};
 use super::children::ChildDocument;
 use super::earlier::Watch;
 use super::taken::LockedRun;
@@ -33,6 +33,7 @@ pub(super) struct Within<'a> {
     /// The run that this process drives.
     pub outermost: Arc<str>,
     pub border: Border,
+    pub kept: KeptRun,
 }
 
 impl Within<'_> {
@@ -128,9 +129,8 @@ impl Within<'_> {
             _ => Ok(Object::new()),
         };
         let declared = self.call.map(|call| call.outputs.clone()).unwrap_or_default();
-        let (journaled, revoked) = (true, true);
-        let graph = self.graph.clone();
-        EndedChild { graph, end, stays, made, declared, spent, attempts, lasts, journaled, revoked }
+        let (graph, kept) = (self.graph.clone(), self.kept);
+        EndedChild { graph, end, stays, made, declared, spent, attempts, lasts, kept }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::adapter::worker::Worker;
 use crate::cli::settings::Header;
 use crate::engine::Policy;
 use crate::graph::{Graph, Kind, Step};
-use crate::history::{ChildAgent, ChildDocument, ChildRevoker, SpanSink};
+use crate::history::{ChildAgent, ChildDocument, ChildRevoker, KeptRun, SpanSink};
 use crate::journal::DocumentText;
 use crate::runtime::{Bindings, Workspace};
 use crate::value::Type;
@@ -268,8 +268,10 @@ impl<'a> Making<'a> {
                 }
                 Doer::Document(place) => Arc::new(ChildAgent {
                     document: self.child(root, *place)?,
-                    journaled: self.bound.journaled,
-                    revoked: step.compensate.is_some_and(|by| graph.step(by).revokes),
+                    kept: KeptRun {
+                        journaled: self.bound.journaled,
+                        revoked: step.compensate.is_some_and(|by| graph.step(by).revokes),
+                    },
                 }),
                 Doer::Stub => Arc::new(StubAgent::new(step.kind == Kind::Handler)),
                 Doer::Program { interpreter, source } => {
