@@ -107,6 +107,91 @@ fn a_secret_value_is_handed_on_and_shown_nowhere() {
     assert!(trace.contains("in as [secret:token]"), "{trace}");
 }
 
+/// The document hands its secret back, and one step of it waits for a person.
+const OUTER: &str = "\
+# Login
+
+## Make Token
+user::String → token::Secret
+
+```sh run
+printf 'tok-%s-private' \"$IN_USER\"
+```
+
+## Visit [document:: visit.md] [retry:: 0]
+token, user → greeting::String, part::Secret
+
+## Leave
+part, token, greeting → done::String
+
+```sh run
+echo \"leaving with $IN_PART, $IN_TOKEN and $IN_GREETING\" >&2
+echo \"left with $IN_PART and $IN_TOKEN\"
+```
+";
+
+const VISIT: &str = "\
+# Visit
+
+## Greet
+token::Secret, user::String → greeting::String
+
+```sh run
+echo \"greets with $IN_TOKEN\" >&2
+printf 'Bearer %s' \"$IN_TOKEN\"
+```
+
+## Split
+token, user, greeting → part::Secret
+
+> [!gate] May {{ user }} enter?
+
+```sh run
+echo \"splits $IN_TOKEN\" >&2
+printf 'part-one-%s' \"$IN_USER\"
+```
+";
+
+#[test]
+fn a_secret_that_a_document_gets_and_gives_is_shown_nowhere() {
+    let place = Place::new("");
+    place.write("login.md", OUTER);
+    place.write("visit.md", VISIT);
+    let seen = |what: &str, exit: i32| {
+        let told = place.orderflow(what);
+        assert_eq!(told.exit, Some(exit), "{what}: {}{}", told.out, told.err);
+        unseen(what, &told.out);
+        unseen(what, &told.err);
+        told.out
+    };
+    let looks = || {
+        for what in [
+            "show last",
+            "show last --format json",
+            "show last --failed",
+            "show last --item 1 --format json",
+            "show last --session -",
+            "report last --output report.html --force",
+            "resume --explain last",
+        ] {
+            seen(what, 0);
+        }
+        unseen("the page", &place.read("report.html"));
+        seen("show last --item 1", 0) + &seen("logs last", 0)
+    };
+    seen("run login.md --trust --input user=ada", 5);
+    let waits = looks();
+    assert!(waits.contains("greets with [secret:token]"), "{waits}");
+    seen("approve last Visit/Split --as ops", 0);
+    seen("resume last", 0);
+    let done = looks();
+    let left = "left with [secret:part] and [secret:token]";
+    assert!(done.contains("leaving with [secret:part], [secret:token] and Bearer [secret:token]"), "{done}");
+    assert!(done.contains(left), "{done}");
+    assert!(place.read("session.toon").contains("token_1,\"Bearer [secret:token]\""));
+    unseen("trace", &place.read("session.toon"));
+}
+
 /// A process that serves both items at the same time, and logs the passwords of both before it fails one of them.
 const SHARED: &str = r#"
 import json, sys
