@@ -9,7 +9,7 @@ use crate::diag::render::{visible, visible_json};
 use crate::graph::Step;
 use crate::history::History;
 use crate::journal::logs::{LogFilter, LogPart, LogReader, RUN_STEPS, UnreadableLogs};
-use crate::journal::{Lock, Unreadable};
+use crate::journal::{self, Lock, Unreadable};
 use crate::runtime;
 use crate::serve::LogsRequest;
 use crate::value::{Value, words};
@@ -109,8 +109,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         std::thread::sleep(EVERY);
     }
     printer.rest(terminal);
-    let is_empty = !documents(&home, &mut filter, (&mut printer, terminal))? && last == 0;
-    if is_empty {
+    let has_inner = documents(&home, &mut filter, (&mut printer, terminal))?;
+    if last == 0 && !has_inner {
         let chosen = args.step.is_some() || args.item.is_some() || args.attempt.is_some();
         let what = if chosen { "no such log is stored" } else { "no attempt has logged anything" };
         terminal.talk(&format!("{what}\n"));
@@ -209,7 +209,9 @@ fn nested(
     let wanted = |step: &&&Step| !step.revokes && steps.is_none_or(|steps| steps.contains(&step.phase));
     for item in runtime::nested_items(outer.home()) {
         for step in documents.iter().filter(wanted) {
-            for run in runtime::nested_runs(outer.home(), &item, &step.phase) {
+            // One that was refused, or whose runner died as it began, has a folder only.
+            let runs = runtime::nested_runs(outer.home(), &item, &step.phase).into_iter();
+            for run in runs.filter(|run| journal::is_there(&run.home)) {
                 let inner = History::open(&run.home)?;
                 let within = around.in_step(step, begin(&inner).saturating_sub(begin(outer)));
                 all.push((run.home, within.clone()));
