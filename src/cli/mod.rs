@@ -256,6 +256,9 @@ fn prepare(state: Option<&Path>) -> anyhow::Result<()> {
         };
         disk::accept_owner(user);
     }
+    if let Ok(own) = trust::own_folder() {
+        crate::runtime::sign_requests(own);
+    }
     let named = std::env::var_os("ORDERFLOW_STATE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     if let Some(folder) = state.map(Path::to_owned).or(named) {
         if folder.as_os_str().is_empty() {

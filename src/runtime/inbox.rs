@@ -1,5 +1,8 @@
 //! Decisions of people, and events that they send, on their way to the runner of a run: files in a folder of the run, written by other processes, and
 //! answers at the terminal. A file is removed once what it says is in the journal.
+//!
+//! The name of a file shows that a command of this user has written it: who can write into a run's folder, for example by
+//! an archive that is unpacked there, can approve nothing.
 
 use crate::disk::{Folder, Kind};
 use crate::engine::{EngineInput, Run};
@@ -7,9 +10,9 @@ use crate::event::{Arrival, Decision, GateId, ItemId};
 use crate::graph::Graph;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// The folder in a run's folder.
 const FOLDER: &str = "inbox";
@@ -83,15 +86,76 @@ impl InboxRequest {
     }
 }
 
+/// The folder of this user in which the key of all requests is.
+static KEYS: OnceLock<PathBuf> = OnceLock::new();
+
+/// The key of this process, for its own requests where this user has no folder for another one.
+static OWN: LazyLock<Option<Key>> = LazyLock::new(|| Key::new().ok());
+
+/// From now on requests are signed with a key in this folder, which only this user can read. Only the first call counts.
+pub fn sign_requests(folder: PathBuf) {
+    let _ = KEYS.set(folder);
+}
+
+/// The file of the key, and its size in bytes.
+const KEY: &str = "key";
+const SIZE: usize = 32;
+
+/// The key of this user's requests.
+struct Key([u8; SIZE]);
+
+impl Key {
+    fn new() -> io::Result<Key> {
+        let mut bytes = [0; SIZE];
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+        Ok(Key(bytes))
+    }
+
+    /// The key, if this user has one.
+    fn read(folder: &Path) -> io::Result<Option<Key>> {
+        let bytes = Folder::open(folder)?.read(KEY, SIZE)?;
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Key))
+    }
+
+    /// The key, which is made if this user has none.
+    fn ensure(folder: &Path) -> io::Result<Key> {
+        let file = Folder::ensure(folder)?.open_or_create(KEY)?;
+        // Of two commands that make it at once, one waits for the other.
+        file.lock()?;
+        if let Some(key) = Key::read(folder)? {
+            return Ok(key);
+        }
+        let key = Key::new()?;
+        file.set_len(0)?;
+        (&file).write_all(&key.0)?;
+        file.sync_all()?;
+        Ok(key)
+    }
+
+    /// The name of the file with this text in the inbox of the run in this folder. A folder that is moved stays the same.
+    fn name(&self, home: &Folder, id: &str, text: &[u8]) -> io::Result<String> {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(&home.identity()?.1.to_le_bytes()).update(id.as_bytes()).update(b"\n").update(text);
+        Ok(format!("{id}-{}.json", &hasher.finalize().to_hex()[..32]))
+    }
+}
+
 /// The requests in a run's folder.
 #[derive(Clone, Debug)]
 pub struct Inbox {
     home: PathBuf,
+    /// The folder with the key.
+    keys: Option<PathBuf>,
 }
 
 impl Inbox {
     pub fn of(home: &Path) -> Inbox {
-        Inbox { home: home.to_owned() }
+        Inbox { home: home.to_owned(), keys: KEYS.get().cloned() }
+    }
+
+    /// The same with the key in this folder.
+    pub fn signed(home: &Path, keys: &Path) -> Inbox {
+        Inbox { home: home.to_owned(), keys: Some(keys.to_owned()) }
     }
 
     /// Adds a request, durably. Returns its name.
@@ -99,28 +163,42 @@ impl Inbox {
     /// # Errors
     /// It cannot be written.
     pub fn put(&self, request: &impl Serialize) -> io::Result<String> {
-        let folder = Folder::open(&self.home)?.make(FOLDER)?;
+        let key = self.keys.as_ref().and_then(|keys| Key::ensure(keys).ok());
+        let key = key.as_ref().or(OWN.as_ref()).ok_or(io::ErrorKind::Other)?;
+        let home = Folder::open(&self.home)?;
+        let text = serde_json::to_string(request)?;
         // Names are in the order of time.
-        let name = format!("{}.json", super::new_run_id());
-        folder.replace(&name, serde_json::to_string(request)?.as_bytes())?;
+        let name = key.name(&home, &super::new_run_id(), text.as_bytes())?;
+        home.make(FOLDER)?.replace(&name, text.as_bytes())?;
         Ok(name)
+    }
+
+    /// Whether a command of this user has written this text into the file.
+    fn is_own(&self, key: &mut Option<Key>, home: &Folder, name: &str, text: &[u8]) -> bool {
+        if key.is_none() {
+            *key = self.keys.as_ref().and_then(|keys| Key::read(keys).ok().flatten());
+        }
+        let Some((id, _)) = name.split_once('-') else { return false };
+        let made = |key: &Key| key.name(home, id, text).is_ok_and(|own| own == name);
+        key.as_ref().is_some_and(made) || OWN.as_ref().is_some_and(made)
     }
 
     /// The requests that are not in `seen`, the oldest first, and adds them to it. Other files are left alone.
     pub fn take(&self, seen: &mut BTreeSet<String>) -> Vec<InboxRequest> {
-        let folder = Folder::open(&self.home).and_then(|home| home.folder(FOLDER));
-        let Ok(folder) = folder else { return Vec::new() };
+        let Ok(home) = Folder::open(&self.home) else { return Vec::new() };
+        let Ok(folder) = home.folder(FOLDER) else { return Vec::new() };
         let entries = folder.entries_up_to(MOST).unwrap_or_default();
         let names = entries.into_iter().filter(|(_, kind)| *kind == Kind::File);
         let names: Vec<String> = names.filter_map(|(name, _)| name.into_string().ok()).collect();
         // Those that are gone were answered.
         seen.retain(|name| names.contains(name));
-        let mut requests = Vec::new();
+        let (mut requests, mut key) = (Vec::new(), None);
         for name in names.into_iter().filter(|name| !name.starts_with('.')) {
             if !seen.insert(name.clone()) {
                 continue;
             }
             let text = folder.read(&name, LARGEST).ok().flatten();
+            let text = text.filter(|text| self.is_own(&mut key, &home, &name, text));
             requests.extend(text.and_then(|text| InboxRequest::read(&text, name)));
         }
         requests
@@ -131,11 +209,9 @@ impl Inbox {
         self.take(&mut BTreeSet::new())
     }
 
-    /// Whether it has no requests.
+    /// Whether it has no requests; other files do not count.
     pub fn is_empty(&self) -> bool {
-        let folder = Folder::open(&self.home).and_then(|home| home.folder(FOLDER));
-        let names = folder.and_then(|folder| folder.entries_up_to(MOST)).unwrap_or_default();
-        !names.iter().any(|(name, kind)| *kind == Kind::File && !name.to_string_lossy().starts_with('.'))
+        self.stored().is_empty()
     }
 
     /// Whether a request has not been answered.
@@ -164,7 +240,7 @@ mod tests {
     #[test]
     fn requests_are_taken_once_in_their_order_and_removed_when_they_are_done() {
         let home = tempfile::tempdir().unwrap();
-        let inbox = Inbox::of(home.path());
+        let inbox = Inbox::signed(home.path(), &home.path().join("state"));
         let mut seen = BTreeSet::new();
         assert_eq!(inbox.take(&mut seen), []);
         let names: Vec<String> =
@@ -186,17 +262,44 @@ mod tests {
     #[test]
     fn links_large_files_and_other_texts_are_not_taken() {
         let home = tempfile::tempdir().unwrap();
-        let inbox = Inbox::of(home.path());
-        let folder = home.path().join(FOLDER);
+        let inbox = Inbox::signed(home.path(), &home.path().join("state"));
+        let (folder, text) = (home.path().join(FOLDER), serde_json::to_string(&request("x")).unwrap());
+        let key = Key::ensure(&home.path().join("state")).unwrap();
+        let place = Folder::open(home.path()).unwrap();
+        let named = |id: &str, text: &str| folder.join(key.name(&place, id, text.as_bytes()).unwrap());
         std::fs::create_dir(&folder).unwrap();
-        let text = serde_json::to_string(&request("x")).unwrap();
         std::fs::write(home.path().join("outside"), &text).unwrap();
-        std::os::unix::fs::symlink(home.path().join("outside"), folder.join("a.json")).unwrap();
-        std::fs::write(folder.join("b.json"), "{}").unwrap();
-        std::fs::write(folder.join("c.json"), format!("{text}{}", " ".repeat(LARGEST))).unwrap();
-        std::fs::create_dir(folder.join("d.json")).unwrap();
+        std::os::unix::fs::symlink(home.path().join("outside"), named("a", &text)).unwrap();
+        std::fs::write(named("b", "{}"), "{}").unwrap();
+        let large = format!("{text}{}", " ".repeat(LARGEST));
+        std::fs::write(named("c", &large), &large).unwrap();
+        std::fs::create_dir(named("d", &text)).unwrap();
         assert_eq!(inbox.take(&mut BTreeSet::new()), []);
-        std::fs::write(folder.join("e.json"), &text).unwrap();
+        std::fs::write(named("e", &text), &text).unwrap();
         assert_eq!(inbox.take(&mut BTreeSet::new()).len(), 1);
+    }
+
+    /// What somebody else has put there is left alone: under another name, with another text, by another key, in another
+    /// run.
+    #[test]
+    fn only_this_users_requests_are_taken() {
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let keys = home.path().join("state");
+        let inbox = Inbox::signed(home.path(), &keys);
+        let name = inbox.put(&request("x")).unwrap();
+        let file = home.path().join(FOLDER).join(&name);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let beside = |name: &str| home.path().join(FOLDER).join(name);
+        std::fs::write(beside("0.json"), &text).unwrap();
+        std::fs::write(beside(&name.replacen('-', "0-", 1)), &text).unwrap();
+        assert_eq!(inbox.stored().len(), 1);
+        std::fs::write(&file, text.replace("ops", "me")).unwrap();
+        assert_eq!(inbox.stored(), []);
+        std::fs::create_dir(other.path().join(FOLDER)).unwrap();
+        std::fs::write(other.path().join(FOLDER).join(&name), &text).unwrap();
+        assert_eq!(Inbox::signed(other.path(), &keys).stored(), []);
+        std::fs::write(&file, &text).unwrap();
+        assert_eq!(Inbox::signed(home.path(), &other.path().join("state")).stored(), []);
+        assert_eq!(inbox.stored().len(), 1);
     }
 }

@@ -35,7 +35,7 @@ pub use durable::Durable;
 pub use events::Sources;
 pub use files::{Finder, MovedFiles, below_items, by_name, paths};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
-pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest};
+pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest, sign_requests};
 #[cfg(feature = "restate")]
 pub use mirror::{Mirror, News, NewsFeed, RequestSender};
 pub use nested::{nested, woken};
@@ -46,8 +46,8 @@ pub use signals::{Caught, listen, outlive_large_files};
 #[cfg(feature = "restate")]
 pub use single::Attempts;
 pub use workspace::{
-    NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_items, nested_run,
-    nested_runs,
+    NestedRun, RunsFolder, Workspace, attempt_name, nested_home, nested_homes, nested_item, nested_items,
+    nested_run, nested_runs,
 };
 
 use crate::adapter::question::Question;

@@ -73,6 +73,11 @@ pub fn nested_items(home: &Path) -> Vec<String> {
     all
 }
 
+/// The name of the folder of an item for which documents were run.
+pub fn nested_item(item: ItemId, key: &str) -> String {
+    short(&folder_name(item, key))
+}
+
 /// The folders of all runs of documents of an item of the run in `home`.
 pub fn nested_homes(home: &Path, item: &str) -> Vec<PathBuf> {
     let children = Folder::open(home).and_then(|home| home.folder(CHILDREN));

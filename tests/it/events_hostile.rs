@@ -73,10 +73,13 @@ fn home(place: &Place) -> String {
     format!(".orderflow/runs/{run}")
 }
 
+fn inbox(place: &Place) -> orderflow::runtime::Inbox {
+    orderflow::runtime::Inbox::signed(&place.path(&home(place)), &place.path(".state/orderflow"))
+}
+
 /// What a command leaves for a runner that ended before it took it.
 fn store(place: &Place, request: &Value) {
-    let name = format!("{}/inbox/{}.json", home(place), orderflow::runtime::new_run_id());
-    place.write(&name, &request.to_string());
+    inbox(place).put(request).unwrap();
 }
 
 fn stored_signal(id: &str, item: &str, data: &Value, at: u64) -> Value {
@@ -85,6 +88,22 @@ fn stored_signal(id: &str, item: &str, data: &Value, at: u64) -> Value {
 
 fn code(place: &Place, item: &str) -> Value {
     read(&place.orderflow(&format!("show last --format json --item {item}")))["error"]["code"].clone()
+}
+
+/// Who can write into the folder of a run, for example by an archive that is unpacked there, approves and sends nothing.
+#[test]
+fn what_no_command_of_this_user_has_stored_is_not_taken() {
+    let place = waiting(GATE);
+    let decision = json!({"approved": true, "by": "ops", "note": null, "at": now()});
+    let forged = json!({"gate": "Close", "items": ["a"], "decision": decision}).to_string();
+    let name = |end: &str| format!("{}/inbox/{}{end}.json", home(&place), orderflow::runtime::new_run_id());
+    place.write(&name(""), &forged);
+    place.write(&name("-0123456789abcdef0123456789abcdef"), &forged);
+    let shown = place.orderflow("show last").out;
+    assert!(!shown.contains("stored "), "{shown}");
+    let resumed = place.orderflow("resume last");
+    assert_eq!(resumed.exit, Some(5), "{}", resumed.err);
+    assert!(resumed.err.contains("2 waiting for a person"), "{}", resumed.err);
 }
 
 #[test]
@@ -329,12 +348,10 @@ fn stored_requests_are_shown_and_known() {
         "# Orders\n\n## Close\n[await:: order.closed]\n\nname, order_closed::JSON → closed::String\n\n```sh run\necho closed\n```\n",
     );
     assert_eq!(place.run("--input name=N --quiet").exit, Some(5));
-    let runs: serde_json::Value = serde_json::from_str(&place.orderflow("runs --format json").out).unwrap();
-    let inbox = std::path::Path::new(runs[0]["path"].as_str().unwrap()).join("inbox");
-    std::fs::create_dir_all(&inbox).unwrap();
-    let signal =
-        "{\"signal\":{\"id\":\"one\",\"type\":\"order.closed\",\"subject\":\"1\",\"data\":{},\"at\":1}}";
-    std::fs::write(inbox.join("0.json"), signal).unwrap();
+    store(
+        &place,
+        &json!({"signal": {"id": "one", "type": "order.closed", "subject": "1", "data": {}, "at": 1}}),
+    );
     let shown = place.orderflow("show last").out;
     assert!(shown.contains("stored     1 event: the run takes them when it is resumed\n"), "{shown}");
     let told = place.orderflow("signal last order.closed --item 1 --id one");

@@ -19,6 +19,14 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 pub use wanted::Wanted;
+
+/// The folder of this program's own state.
+///
+/// # Errors
+/// When the environment names none.
+pub fn own_folder() -> anyhow::Result<std::path::PathBuf> {
+    Ok(grants::state()?.join("orderflow"))
+}
 use wanted::{Asks, digest};
 
 /// Allow the programs in a document to run
