@@ -58,7 +58,7 @@ pub use conversation::{Conversation, Said};
 pub use gates::{InnerGate, InnerGates};
 pub use live::{LiveWords, Spoken};
 pub use logs::{AttemptLog, LogIntake, LogPlace, LogStream};
-pub use outer::{Hearing, HearingEnd, OuterEvents, Topic, UsedEvents};
+pub use outer::{Hearing, HearingEnd, OuterEvents, Topic, Upward, UsedEvents};
 pub use program::GRACE;
 pub use rests::Rests;
 pub use spawned::{Attempt, ProcessIdentity, Spawned, Spawns};

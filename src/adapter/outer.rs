@@ -140,17 +140,9 @@ impl OuterEvents {
         self.board().is_some_and(any)
     }
 
-    /// Hands up an event that a step within has published; returns once it is durable there. An event that the outermost
-    /// run no longer takes is handed up again when the run resumes.
-    pub async fn publish(&self, event: Arc<Arrival>) {
-        let (durable, reported) = oneshot::channel();
-        let sent = self
-            .shared
-            .as_ref()
-            .is_some_and(|shared| shared.emitted.send(Incoming { arrival: event, durable }).is_ok());
-        if !sent || reported.await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    /// The way to the outermost run for what the steps of a run within it publish; `None` where none is.
+    pub fn up(&self) -> Option<Upward> {
+        self.shared.clone().map(Upward)
     }
 
     /// A run within begins to hear; its item has this key.
@@ -170,6 +162,22 @@ impl OuterEvents {
             None => 0,
         };
         Hearing(Arc::new(Ear { events: self.clone(), id, key, wake }))
+    }
+}
+
+/// The way to the outermost run for published events.
+#[derive(Clone)]
+pub struct Upward(Arc<Shared>);
+
+impl Upward {
+    /// Hands up an event that a step has published; returns once it is durable there. An event that the outermost run no
+    /// longer takes, because it ends, is handed up again when the run resumes.
+    pub async fn publish(&self, event: Arc<Arrival>) {
+        let (durable, reported) = oneshot::channel();
+        let sent = self.0.emitted.send(Incoming { arrival: event, durable });
+        if sent.is_err() || reported.await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -369,13 +377,14 @@ mod tests {
         later.await.unwrap();
         // Up: it returns once the event is durable.
         let up = tokio::spawn({
-            let events = events.clone();
-            async move { events.publish(event("3", "a", "k")).await }
+            let up = events.up().unwrap();
+            async move { up.publish(event("3", "a", "k")).await }
         });
         let Incoming { arrival, durable } = emitted.recv().await.unwrap();
         assert_eq!(arrival.id, "3");
         assert!(!up.is_finished());
         durable.send(()).unwrap();
         up.await.unwrap();
+        assert!(OuterEvents::default().up().is_none());
     }
 }

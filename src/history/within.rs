@@ -57,9 +57,11 @@ impl Within<'_> {
     fn people(&mut self, journaled: bool) -> People {
         let call = self.call;
         let border = std::mem::take(&mut self.border);
-        let sinks = self.document.sinks().into_iter();
-        let sink = || Sink::Outer(border.events.clone());
-        let sinks: Vec<_> = sinks.map(|(name, types)| BoundSink { name, types, sink: sink() }).collect();
+        let bound = |(name, types)| {
+            let sink = Sink::Outer(border.events.up()?);
+            Some(BoundSink { name, types, sink })
+        };
+        let sinks: Vec<_> = self.document.sinks().into_iter().filter_map(bound).collect();
         let source = event_source(&self.document.text.path);
         People {
             asks: border.gates.is_open().then(|| self.report_gates(&border)),

@@ -11,7 +11,7 @@ pub use http::{Listener, Posted, received};
 #[cfg(feature = "nats")]
 pub use nats::{Login, NatsStream};
 
-use super::OuterEvents;
+use super::Upward;
 use crate::event::{Arrival, TypePattern};
 use crate::value::{Object, Value, json};
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub enum Sink {
     #[cfg(feature = "nats")]
     Nats(Arc<NatsStream>),
     /// The run around the document whose step publishes.
-    Outer(OuterEvents),
+    Outer(Upward),
 }
 
 /// Why an event was not accepted, and whether another attempt may help.
