@@ -106,7 +106,7 @@ impl Exit {
                 ErrorKind::Request => Exit::Usage,
                 ErrorKind::Invalid => Exit::Invalid,
                 ErrorKind::Changed => Exit::Changed,
-                ErrorKind::Journal => Exit::Journal,
+                ErrorKind::Journal | ErrorKind::Named => Exit::Journal,
                 ErrorKind::Locked => Exit::Locked,
                 ErrorKind::Io => Exit::Io,
             };
@@ -151,8 +151,10 @@ impl Stop {
     /// Whether an error shows that nothing was run.
     pub fn before_anything(error: &anyhow::Error) -> bool {
         let exits = [Exit::Usage, Exit::Invalid, Exit::NotTrusted, Exit::Changed];
-        let decides = error.is::<Stop>() || error.is::<history::Error>();
+        let stored = error.downcast_ref::<history::Error>();
+        let decides = error.is::<Stop>() || stored.is_some();
         decides && exits.contains(&Exit::of(error))
+            || stored.is_some_and(|error| error.kind == ErrorKind::Named)
     }
 
     /// An error's help.

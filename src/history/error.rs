@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Changed,
     /// This version cannot resume from the contents of the journal.
     Journal,
+    /// Steps of an adopted run would get secrets by names that somebody else has written.
+    Named,
     /// Another runner holds the lock.
     Locked,
     /// A file or process cannot be accessed.

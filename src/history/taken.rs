@@ -38,11 +38,13 @@ pub fn withdraw_cancel(home: &Path) {
     let _ = Folder::open(home).and_then(|home| home.remove(CANCEL));
 }
 
-/// An input of an item in flight from before the run was adopted: the name of a secret, which would become the secret for
-/// the step that takes it.
+/// What a step has made for an item in flight that names a secret.
 struct Named {
     step: StepId,
     secret: String,
+    /// From before the run was adopted: the name would become the secret for the step that takes it. Else this name has no
+    /// secret any more, and the step would get the name.
+    foreign: bool,
 }
 
 /// A stored run with its lock.
@@ -175,12 +177,14 @@ impl LockedRun {
                 Record::Revised(_) | Record::Message(_) => return Ok(()),
             };
             let foreign = spot.row() <= self.foreign;
-            match (foreign.then(|| redactor.would_reveal(&event)).flatten(), &event.kind) {
-                (Some(secret), EventKind::Attempt(item, path, ..)) => {
-                    redactor.learn(&event);
-                    named.insert(*item, Named { step: path.step, secret });
-                }
-                _ => redactor.reveal(&mut event),
+            if let Some(secret) = redactor.named_in(&event, !foreign)
+                && let EventKind::Attempt(item, path, ..) = &event.kind
+            {
+                named.insert(*item, Named { step: path.step, secret, foreign });
+            }
+            match foreign {
+                true => redactor.learn(&event),
+                false => redactor.reveal(&mut event),
             }
             if let EventKind::Attempt(item, step, attempt, AttemptEvent::Finished(_)) = &event.kind {
                 started.remove(&(*item, *step, *attempt));
@@ -205,7 +209,7 @@ impl LockedRun {
     }
 
     fn refuse_named(&self, named: &BTreeMap<ItemId, Named>, run: &Run) -> Result<(), Error> {
-        let Some((item, Named { step, secret })) = named.first_key_value() else { return Ok(()) };
+        let Some((item, Named { step, secret, foreign })) = named.first_key_value() else { return Ok(()) };
         let step = visible(&self.history.graph.step(*step).title);
         let of = match run.key(*item).filter(|_| *item != ItemId::RUN) {
             Some(key) => format!(" for item `{}`", visible(key)),
@@ -217,13 +221,30 @@ impl LockedRun {
             more => format!(" (and for {more} other items)"),
         };
         let secret = visible(secret);
-        let message = format!(
-            "this run was adopted, and what {step} made before that{of}{others} names the secret {secret}, which a later \
-             step would get; nothing was run"
-        );
-        let help = "the run may come from someone else, who chose this name: resume it where it was started, or run the items \
-                    that have not ended in a new run, which repeats all their steps";
-        Err(Error::new(ErrorKind::Journal, message).help(help))
+        let (kind, message, help) = match foreign {
+            true => (
+                ErrorKind::Named,
+                format!(
+                    "this run was adopted, and what {step} made before that{of}{others} names the secret {secret}, which a \
+                     later step would get; nothing was run"
+                ),
+                "the run may come from someone else, who chose this name: resume it where it was started, or run the items \
+                 that have not ended in a new run, which repeats all their steps"
+                    .to_owned(),
+            ),
+            false => (
+                ErrorKind::Invalid,
+                format!(
+                    "what {step} made{of}{others} contained the secret {secret}, which orderflow.toml gives to no agent any \
+                     more; nothing was run"
+                ),
+                format!(
+                    "give {secret} to its agent again, or run the items that have not ended in a new run, which repeats all \
+                     their steps"
+                ),
+            ),
+        };
+        Err(Error::new(kind, message).help(help))
     }
 
     /// Ends the processes that the last runner left, found by the run's mark; `started` are those in the journal. They

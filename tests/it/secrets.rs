@@ -310,6 +310,9 @@ fn a_name_in_a_run_that_was_taken_over_becomes_no_secret() {
         let mut command = place.command(&format!("resume --quiet {run}"));
         told(command.env("PAYMENT_KEY", LEDGER).output().unwrap())
     };
+    // A refused cancellation does not cancel what is resumed later.
+    let cancel = place.command("cancel copy").env("PAYMENT_KEY", LEDGER).output().unwrap();
+    assert_eq!((cancel.status.code(), place.path("copy/cancel").exists()), (Some(7), false), "{cancel:?}");
     let refused = resume("copy");
     let expected = "error: this run was adopted, and what Open made before that for item `1` names the secret PAYMENT_KEY, \
                     which a later step would get; nothing was run\n  \
@@ -320,6 +323,32 @@ fn a_name_in_a_run_that_was_taken_over_becomes_no_secret() {
     let own = resume("last");
     assert_eq!((own.exit, own.err.as_str()), (Some(0), ""));
     assert_eq!(place.read("got"), format!("with {LEDGER}"));
+}
+
+/// Without the secret a later step would get its name: `resume` and `cancel` refuse, and nothing is lost.
+#[test]
+fn a_secret_that_no_agent_has_any_more_is_not_replaced_by_its_name() {
+    let document = "# W\n\n## Open @bank\nmode::String -> token::String, literal::String\n\n## Use @use\ntoken, literal -> used::String\n\n> [!gate] Use it?\n";
+    let place = Place::new(document);
+    let settings = "[agents.bank]\ncommand = [\"sh\", \"-c\", \"echo '{\\\"token\\\": \\\"with '$PAYMENT_KEY'\\\", \\\"literal\\\": \\\"[secret:OTHER]\\\"}'\"]\n\
+                    secrets = [\"PAYMENT_KEY\"]\n\n[agents.use]\ncommand = [\"sh\", \"-c\", \"printf '%s %s' \\\"$IN_TOKEN\\\" \\\"$IN_LITERAL\\\" > got; echo done\"]\n";
+    place.write("orderflow.toml", settings);
+    let with_key = |args: &str| told(place.command(args).env("PAYMENT_KEY", LEDGER).output().unwrap());
+    assert_eq!(with_key("run flow.md --input mode=x --quiet").exit, Some(5));
+    assert_eq!(with_key("approve last").exit, Some(0));
+    place.write("orderflow.toml", &settings.replace("secrets = [\"PAYMENT_KEY\"]\n", ""));
+    for command in ["resume --quiet last", "cancel last"] {
+        let refused = with_key(command);
+        let expected = "error: what Open made for item `1` contained the secret PAYMENT_KEY, which orderflow.toml gives to no \
+                        agent any more; nothing was run\n  help: give PAYMENT_KEY to its agent again, or run the items that \
+                        have not ended in a new run, which repeats all their steps\n";
+        assert_eq!((refused.exit, refused.err.as_str()), (Some(3), expected), "{command}");
+    }
+    assert!(!place.path("got").exists());
+    place.write("orderflow.toml", settings);
+    let resumed = with_key("resume --quiet last");
+    assert_eq!((resumed.exit, resumed.err.as_str()), (Some(0), ""));
+    assert_eq!(place.read("got"), format!("with {LEDGER} [secret:OTHER]"));
 }
 
 /// What items that are over have made flows on nowhere: the others of an adopted run go on.

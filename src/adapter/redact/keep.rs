@@ -65,11 +65,12 @@ impl Redactor {
         self.made(event, &|text| self.revealed(text));
     }
 
-    /// The name of a secret that [`reveal`](Self::reveal) would insert.
-    pub fn would_reveal(&self, event: &Event) -> Option<String> {
+    /// The name of a secret in what a step has made; with `unknown`, one that [`reveal`](Self::reveal) cannot restore.
+    pub fn named_in(&self, event: &Event, unknown: bool) -> Option<String> {
+        let EventKind::Attempt(_, _, _, AttemptEvent::Finished(Ok(_))) = &event.kind else { return None };
         let found = RefCell::new(None);
         let look = |text: &str| {
-            if let Some(name) = names(text).find(|name| self.secret(name).is_some()) {
+            if let Some(name) = names(text).find(|name| !unknown || self.secret(name).is_none()) {
                 found.borrow_mut().get_or_insert_with(|| name.to_owned());
             }
             None
