@@ -3,14 +3,11 @@
 use super::exit::{Exit, Stop};
 use super::help::with_exits;
 use super::runs::find;
-use super::show;
 use super::terminal::Terminal;
 use crate::diag::render::{visible, visible_json};
-use crate::graph::Step;
-use crate::history::History;
+use crate::history::{InnerLogs, WantedLogs};
 use crate::journal::logs::{LogFilter, LogPart, LogReader, RUN_STEPS, UnreadableLogs};
-use crate::journal::{self, Lock, Unreadable};
-use crate::runtime;
+use crate::journal::{Lock, Unreadable};
 use crate::serve::LogsRequest;
 use crate::value::{Value, words};
 use crate::view::milliseconds;
@@ -79,28 +76,35 @@ enum Format {
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let run = find::one(&args.run)?;
-    let (home, mut filter) = chosen(&run, args.step.as_deref(), args.item.clone(), args.attempt)?;
-    let is_one = args.item.is_some() && args.step.is_some() && args.attempt.is_some();
+    let (step, item, attempt) = (args.step.as_deref(), args.item.as_deref(), args.attempt);
+    let wanted = WantedLogs { step, item, attempt };
+    let mut own = wanted.own(&run)?;
+    let is_one = item.is_some() && step.is_some() && attempt.is_some();
     let mut printer =
         Printer { has_names: !is_one, times: args.times, format: args.format, ..Printer::default() };
     let (mut reader, mut last) = (None, 0);
+    let mut inner = Inner::default();
     loop {
         // Before the logs are read: what is written until then is read, too.
         let is_active = args.follow && Lock::is_held(&run)?;
-        if reader.is_none() {
-            reader = LogReader::open(&home).map_err(unreadable)?;
-        }
-        if let Some(reader) = &mut reader {
-            known(reader, &mut filter)?;
-            if !args.follow {
-                printer.has_names = !reader.is_one(&filter).map_err(unreadable)?;
+        if let Some(filter) = &mut own {
+            if reader.is_none() {
+                reader = LogReader::open(&run).map_err(unreadable)?;
             }
-            let read = reader.each(&filter, last, |part| {
-                last = part.id;
-                printer.part(&part, terminal);
-                Ok::<(), UnreadableLogs>(())
-            });
-            read.map_err(unreadable)?;
+            if let Some(reader) = &mut reader {
+                known(reader, filter)?;
+                if !args.follow {
+                    printer.has_names = !reader.is_one(filter).map_err(unreadable)?;
+                }
+                let read = reader.each(filter, last, |part| {
+                    last = part.id;
+                    printer.part(&part, terminal);
+                    Ok::<(), UnreadableLogs>(())
+                });
+                read.map_err(unreadable)?;
+            }
+        } else if is_active && item.is_some() {
+            inner.print(&run, &wanted, true, (&mut printer, terminal))?;
         }
         printer.flush(terminal);
         if !is_active || terminal.is_closed() {
@@ -109,14 +113,61 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         std::thread::sleep(EVERY);
     }
     printer.rest(terminal);
-    let has_inner = documents(&home, &mut filter, (&mut printer, terminal))?;
-    if last == 0 && !has_inner {
-        let chosen = args.step.is_some() || args.item.is_some() || args.attempt.is_some();
+    inner.print(&run, &wanted, own.is_none(), (&mut printer, terminal))?;
+    printer.rest(terminal);
+    if last == 0 && inner.last.is_empty() {
+        let chosen = step.is_some() || item.is_some() || attempt.is_some();
         let what = if chosen { "no such log is stored" } else { "no attempt has logged anything" };
         terminal.talk(&format!("{what}\n"));
     }
     terminal.finish()?;
     Ok(Exit::Ok)
+}
+
+/// What was printed of the logs of documents.
+#[derive(Default)]
+struct Inner {
+    /// The last part of each.
+    last: BTreeMap<PathBuf, i64>,
+}
+
+impl Inner {
+    /// Prints what has come. `alone` is whether no other logs are printed.
+    fn print(
+        &mut self,
+        run: &Path,
+        wanted: &WantedLogs<'_>,
+        alone: bool,
+        (printer, terminal): (&mut Printer, &mut Terminal),
+    ) -> anyhow::Result<()> {
+        let all = inner_logs(run, wanted)?;
+        let many = all.len() > 1;
+        for logs in all {
+            let Some(mut reader) = LogReader::open(&logs.home).map_err(unreadable)? else { continue };
+            // Such a run has one item and may have many attempts.
+            let is_one = alone && !many && reader.is_one(&logs.filter).map_err(unreadable)?;
+            printer.has_names = !is_one;
+            let mut last = self.last.get(&logs.home).copied().unwrap_or_default();
+            let read = reader.each(&logs.filter, last, |part| {
+                last = part.id;
+                printer.part(&logs.outside(part), terminal);
+                Ok::<(), UnreadableLogs>(())
+            });
+            read.map_err(unreadable)?;
+            if last > 0 {
+                self.last.insert(logs.home, last);
+            }
+            printer.rest(terminal);
+        }
+        Ok(())
+    }
+}
+
+/// The logs of documents that are asked for.
+fn inner_logs(run: &Path, wanted: &WantedLogs<'_>) -> anyhow::Result<Vec<InnerLogs>> {
+    let step = wanted.step.unwrap_or_default();
+    let unknown = || Stop::new(Exit::Invalid, format!("the run has no step {}", visible(step)));
+    Ok(wanted.inner(run)?.ok_or_else(unknown)?)
 }
 
 fn unreadable(error: UnreadableLogs) -> anyhow::Error {
@@ -128,39 +179,6 @@ fn unreadable(error: UnreadableLogs) -> anyhow::Error {
     Stop::new(exit, visible(&error.to_string())).help(help).into()
 }
 
-/// The folder of the run whose logs are shown, which may be within the named one, and which of them.
-fn chosen(
-    run: &Path,
-    step: Option<&str>,
-    key: Option<String>,
-    attempt: Option<u32>,
-) -> anyhow::Result<(PathBuf, LogFilter)> {
-    let Some(name) = step else { return Ok((run.to_owned(), LogFilter { key, steps: None, attempt })) };
-    let history = History::open(run)?;
-    let phases = |history: &History, name: &str| -> Vec<String> {
-        history.graph.called(name).into_iter().map(|id| history.graph.step(id).phase.clone()).collect()
-    };
-    let steps = phases(&history, name);
-    if !steps.is_empty() {
-        return Ok((run.to_owned(), LogFilter { key, steps: Some(steps), attempt }));
-    }
-    let inner = match (&key, name.contains('/')) {
-        (Some(key), true) => show::within(&history, key, name),
-        _ => None,
-    };
-    if let Some((inner, name)) = inner {
-        let steps = phases(&inner, &name);
-        if !steps.is_empty() {
-            return Ok((inner.home().to_owned(), LogFilter { key, steps: Some(steps), attempt }));
-        }
-    }
-    let stop = Stop::new(Exit::Invalid, format!("the run has no step {}", visible(name)));
-    Err(match name.contains('/') && key.is_none() {
-        true => stop.help("name the item whose document has this step: --item KEY").into(),
-        false => stop.into(),
-    })
-}
-
 /// `run` is the name of the steps for all items, unless an item has it.
 fn known(reader: &mut LogReader, filter: &mut LogFilter) -> anyhow::Result<()> {
     if filter.key.as_deref() == Some("run") && !reader.has_item("run").map_err(unreadable)? {
@@ -169,109 +187,55 @@ fn known(reader: &mut LogReader, filter: &mut LogFilter) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the logs of the documents that steps of the run in `home` have run, also below each other. Returns whether there
-/// were any.
-fn documents(
-    home: &Path,
-    filter: &mut LogFilter,
-    (printer, terminal): (&mut Printer, &mut Terminal),
-) -> anyhow::Result<bool> {
-    let mut found = false;
-    if runtime::nested_items(home).is_empty() {
-        return Ok(found);
-    }
-    let outer = History::open(home)?;
-    let mut inner = Vec::new();
-    nested(&outer, filter.steps.take().as_deref(), &Within::default(), &mut inner)?;
-    for (home, within) in inner {
-        let Some(mut reader) = LogReader::open(&home).map_err(unreadable)? else { continue };
-        let read = reader.each(filter, 0, |part| {
-            found = true;
-            // Such a run has one item and may have many attempts.
-            printer.has_names = true;
-            printer.part(&within.outside(part), terminal);
-            Ok::<(), UnreadableLogs>(())
-        });
-        read.map_err(unreadable)?;
-        printer.rest(terminal);
-    }
-    Ok(found)
-}
+/// How many parts a log may have for one answer to name those of the next one.
+const PARTS: i64 = 1 << 32;
 
-/// Finds the runs of the documents of these steps, or of all steps.
-fn nested(
-    outer: &History,
-    steps: Option<&[String]>,
-    around: &Within,
-    all: &mut Vec<(PathBuf, Within)>,
-) -> anyhow::Result<()> {
-    let documents: Vec<&Step> = outer.graph.documents().map(|(id, _)| outer.graph.step(id)).collect();
-    let wanted = |step: &&&Step| !step.revokes && steps.is_none_or(|steps| steps.contains(&step.phase));
-    for item in runtime::nested_items(outer.home()) {
-        for step in documents.iter().filter(wanted) {
-            // One that was refused, or whose runner died as it began, has a folder only.
-            let runs = runtime::nested_runs(outer.home(), &item, &step.phase).into_iter();
-            for run in runs.filter(|run| journal::is_there(&run.home)) {
-                let inner = History::open(&run.home)?;
-                let within = around.in_step(step, begin(&inner).saturating_sub(begin(outer)));
-                all.push((run.home, within.clone()));
-                nested(&inner, None, &within, all)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// When a run began, in milliseconds.
-fn begin(history: &History) -> i64 {
-    history.header().started.parse().map_or(0, |began: jiff::Timestamp| began.as_millisecond())
-}
-
-/// The steps around the run of a document, each with a slash behind it, and when it began after the outermost run.
-#[derive(Clone, Default)]
-struct Within {
-    title: String,
-    phase: String,
-    since: i64,
-}
-
-impl Within {
-    fn in_step(&self, step: &Step, since: i64) -> Within {
-        let Within { title, phase, since: before } = self;
-        Within {
-            title: format!("{title}{}/", step.title),
-            phase: format!("{phase}{}/", step.phase),
-            since: before + since,
-        }
-    }
-
-    /// A part of its log as the outermost run has it.
-    fn outside(&self, part: LogPart) -> LogPart {
-        let title = format!("{}{}", self.title, part.title);
-        let phase = format!("{}{}", self.phase, part.phase);
-        LogPart { title, phase, at: part.at.saturating_add_signed(self.since), ..part }
-    }
-}
-
-/// Some parts of the logs of a run: `{parts, next}`; `next` is the number after which the others follow.
+/// Some parts of the logs of a run: `{parts, next}`; `next` is the number after which the others follow. If a step is
+/// named, those of the documents that it runs follow, too.
 ///
 /// # Errors
 /// The run has no such step, or its logs cannot be read.
-pub fn page(run: &Path, wanted: &LogsRequest) -> anyhow::Result<Value> {
-    let (home, mut filter) = chosen(run, wanted.step.as_deref(), wanted.item.clone(), wanted.attempt)?;
-    let (mut parts, mut next, mut size) = (Vec::new(), wanted.after, 0);
-    if let Some(mut reader) = LogReader::open(&home).map_err(unreadable)? {
-        known(&mut reader, &mut filter)?;
-        let read = reader.each(&filter, wanted.after, |part| {
-            if parts.len() >= wanted.limit || size > MOST {
+pub fn page(run: &Path, request: &LogsRequest) -> anyhow::Result<Value> {
+    let (step, item, attempt) = (request.step.as_deref(), request.item.as_deref(), request.attempt);
+    let wanted = WantedLogs { step, item, attempt };
+    let (mut parts, mut next, mut size) = (Vec::new(), request.after, 0);
+    let mut read = |home: &Path, filter: &mut LogFilter, base: i64, inner: Option<&InnerLogs>| {
+        let Some(mut reader) = LogReader::open(home).map_err(unreadable)? else { return Ok(false) };
+        if inner.is_none() {
+            known(&mut reader, filter)?;
+        }
+        let read = reader.each(filter, (next - base).max(0), |part| {
+            if parts.len() >= request.limit || size > MOST {
                 return Err(None);
             }
-            (next, size) = (part.id, size + part.text.len());
+            (next, size) = (base + part.id, size + part.text.len());
+            let part = match inner {
+                Some(logs) => logs.outside(part),
+                None => part,
+            };
             parts.push(json(&part, (part.left_out == 0).then_some(&part.text)));
             Ok(())
         });
-        if let Err(Some(error)) = read {
-            return Err(unreadable(error));
+        match read {
+            Err(Some(error)) => Err(unreadable(error)),
+            Err(None) => Ok(true),
+            Ok(()) => Ok(false),
+        }
+    };
+    let own = wanted.own(run)?;
+    let is_full = match own {
+        Some(mut filter) if request.after < PARTS => read(run, &mut filter, 0, None)?,
+        _ => false,
+    };
+    if step.is_some() && !is_full {
+        for (mut logs, number) in inner_logs(run, &wanted)?.into_iter().zip(1..) {
+            let base = PARTS.saturating_mul(number);
+            let mut filter = std::mem::take(&mut logs.filter);
+            if request.after < base.saturating_add(PARTS)
+                && read(&logs.home.clone(), &mut filter, base, Some(&logs))?
+            {
+                break;
+            }
         }
     }
     Ok(json!({ "parts": parts, "next": next }))

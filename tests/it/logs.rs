@@ -357,8 +357,28 @@ fn the_logs_of_documents_follow_those_of_their_run() {
     says(&place.orderflow("logs last --step ReviewIt --item b"), 0, &of("b"), "");
     says(&place.orderflow("logs last --step Look --item b"), 0, "looking\n", "");
     let inner = place.orderflow("logs last --step ReviewIt/Deep --item b");
-    says(&inner, 0, "b: Deep/Dive: diving\n", "");
-    let parts = place.orderflow("logs last --step ReviewIt --item a --format json").out;
+    says(&inner, 0, "b: Review It/Deep/Dive: diving\n", "");
+    // An attempt is one of the step that is named: of `Review It` there was only the first.
+    let check = |args: &str| place.orderflow(&format!("logs last --step ReviewIt/CheckIt --attempt 2{args}"));
+    let second = |key: &str| format!("{key}: Review It/Check It (attempt 2): check 2\n");
+    says(&check(""), 0, &(second("a") + &second("b")), "");
+    says(&check(" --item b"), 0, "check 2\n", "");
+    says(&place.orderflow("logs last --step ReviewIt --item b --attempt 1"), 0, &of("b"), "");
+    says(&place.orderflow("logs last --step ReviewIt --attempt 2"), 0, "", "no such log is stored\n");
+    says(&place.orderflow("logs last --step ReviewIt --item c"), 0, "", "no such log is stored\n");
+    for unknown in ["ReviewIt/Paint", "Paint/Check", "Look/Check", "Paint"] {
+        let told = place.orderflow(&format!("logs last --step {unknown}"));
+        says(&told, 3, "", &format!("error: the run has no step {unknown}\n"));
+    }
+    // The documents of the other item are not opened.
+    let other = std::fs::read_dir(item.join("ReviewIt.1")).unwrap().next().unwrap().unwrap().path();
+    let journal = other.with_file_name("journal.db");
+    std::fs::write(&journal, "no journal").unwrap();
+    let one = if item.ends_with("000000-a") { "b" } else { "a" };
+    says(&place.orderflow(&format!("logs last --item {one} --step ReviewIt")), 0, &of(one), "");
+    std::fs::remove_file(journal).unwrap();
+    let one = format!("logs last --step ReviewIt --item {one} --format json");
+    let parts = place.orderflow(&one).out;
     assert!(parts.contains("\"phase\":\"ReviewIt/Deep/Dive\""), "{parts}");
     let times = place.orderflow("logs last --step ReviewIt --times");
     let first = times.out.trim_start().split(' ').next().unwrap_or_default().to_owned();

@@ -80,6 +80,39 @@ fn logs_are_read_in_parts_and_by_step_and_item() {
     }
 }
 
+/// With a step, those of the documents that it runs follow, over the pages, too.
+#[test]
+fn logs_of_documents_are_read_by_the_step_that_runs_them() {
+    let place = Place::new(
+        "---\nitems: items.jsonl\njobs: 1\n---\n\n# Boxes\n\n## Check [document:: check.md]\nbox::String → grams::Integer\n",
+    );
+    place.write("orderflow.toml", "fences = true\n");
+    place.write(
+        "check.md",
+        "# Check\n\n## Weigh\nbox::String → grams::Integer\n\n```sh run\necho \"weighing $IN_BOX\" >&2\necho 1\n```\n\n\
+         ## Wrap\ngrams → wrapped::Integer\n\n```sh run\necho wrapping >&2\necho 1\n```\n",
+    );
+    place.write("items.jsonl", "{\"id\": \"a\", \"box\": \"vase\"}\n{\"id\": \"b\", \"box\": \"jug\"}\n");
+    assert_eq!(place.run("--quiet").exit, Some(0));
+    let server = Serving::start(place.command("serve"));
+    let of = |query: &str| server.json(&format!("/api/runs/last/logs?{query}"));
+    let all = of("step=Check");
+    let (vase, jug) = (("a", "Check/Weigh", "weighing vase\n"), ("b", "Check/Weigh", "weighing jug\n"));
+    let wraps = |item| (item, "Check/Wrap", "wrapping\n");
+    assert_eq!(parts(&all), [vase, wraps("a"), jug, wraps("b")]);
+    let mut after = json!(0);
+    for one in parts(&all) {
+        let page = of(&format!("step=Check&limit=1&after={after}"));
+        assert_eq!(parts(&page), [one]);
+        after = page["next"].clone();
+    }
+    assert_eq!(after, all["next"]);
+    assert_eq!(parts(&of(&format!("step=Check&after={after}"))).len(), 0);
+    assert_eq!(parts(&of("step=Check/Weigh")), [vase, jug]);
+    assert_eq!(parts(&of("step=Check/Weigh&item=b&attempt=1")), [jug]);
+    assert_eq!(server.get("/api/runs/last/logs?step=Check/Paint").status, 404);
+}
+
 #[test]
 fn the_runs_that_need_somebody_are_first_in_the_list() {
     let (place, server) = served();

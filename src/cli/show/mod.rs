@@ -105,12 +105,6 @@ pub struct Args {
     format: Format,
 }
 
-/// The last run of the document that an item's step has run, and the name of a step in it, of a name such as
-/// `Review/Check`.
-pub(super) fn within(history: &History, key: &str, step: &str) -> Option<(History, String)> {
-    nested::within(history, key, &Filter { step: Some(step), attempt: None })
-}
-
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let folder = find::one(&args.run)?;
     // Before its events are read: a run that ends meanwhile is still shown as running.
