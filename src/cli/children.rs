@@ -121,6 +121,7 @@ impl Reader<'_> {
             }
             let name = self.shown(Path::new(&source.name));
             let inner = Reused { name: &name, source, spec, graph: inner };
+            graph.adopt_needs(id, inner.graph);
             problems.extend(graph::agree(&document.spec, graph, id, inner));
             graph.adopt_types(id, inner.graph);
             graph.adopt_events(id, inner.graph);

@@ -222,6 +222,7 @@ fn assemble(source: &Source, spec: &Spec, flow: &Flow, once: &Once, names: &Name
         state: None,
         program: step.program.clone(),
         revokes: step.implied,
+        needs_inside: Vec::new(),
         inside: Default::default(),
         document: step.annotations.document.as_ref().map(|document| document.value.clone()),
         expectations: step.expectations.iter().map(|expectation| expectation.value.clone()).collect(),

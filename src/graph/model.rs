@@ -169,6 +169,8 @@ pub struct Step {
     pub document: Option<String>,
     /// It compensates a step that runs this document, by the compensations of the document.
     pub revokes: bool,
+    /// The inputs of the workflow that its document needs, if it has no signature, which would say so.
+    pub needs_inside: Vec<ValueId>,
     /// The document's expectations of its statistics.
     pub expectations: Vec<Expectation>,
     pub instructions: Instructions,
@@ -415,6 +417,9 @@ impl Graph {
 
     /// Whether an input is optional for a run. An input that no step takes may still be used by a condition.
     pub fn may_lack(&self, id: ValueId) -> bool {
+        if self.steps.iter().any(|step| step.needs_inside.contains(&id)) {
+            return false;
+        }
         let takes = self.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.value == id);
         let takes: Vec<bool> = takes.map(|input| input.optional).collect();
         match takes.as_slice() {

@@ -96,6 +96,20 @@ impl Graph {
         }
     }
 
+    /// A step without a signature gets all inputs of the workflow: those that its document needs, an item needs.
+    pub fn adopt_needs(&mut self, id: StepId, child: &Graph) {
+        let step = &self.steps[id.index()];
+        if step.has_signature() {
+            return;
+        }
+        let needs = |own: &ValueId| {
+            let needed = |other: &&ValueId| child.value(**other).name == self.value(*own).name;
+            child.inputs.iter().find(needed).is_some_and(|other| !child.may_lack(*other))
+        };
+        let needs = step.takes(&self.inputs).filter(needs).collect();
+        self.steps[id.index()].needs_inside = needs;
+    }
+
     /// The values that a document can give to a step of another one.
     pub fn gives(&self) -> impl Iterator<Item = ValueId> + '_ {
         let forward = self.steps.iter().filter(|step| step.kind == Kind::Forward && !step.once);
@@ -140,13 +154,14 @@ impl Agreement<'_> {
         let taken: Vec<ValueId> = self.step.takes(&self.graph.inputs).collect();
         let name = |id: &ValueId| self.graph.value(*id).name.as_str();
         let has_signature = self.step.has_signature();
-        let mut problems = Vec::new();
+        let (mut problems, mut needed) = (Vec::new(), Vec::new());
         for input in &child.inputs {
             let wanted = child.value(*input).name.as_str();
             let known = taken.iter().find(|id| name(id) == wanted);
             let place = self.place_of_use(wanted);
             match known {
                 None if child.may_lack(*input) => {}
+                None if !has_signature => needed.push((wanted, place)),
                 None => {
                     let unused = taken.iter().map(name).filter(|name| !self.takes(name));
                     let near = nearest(wanted, unused);
@@ -154,10 +169,7 @@ impl Agreement<'_> {
                     problems.push(catalogue::document_needs(at, self.path(), wanted, &place, near));
                 }
                 Some(id) => {
-                    let optional = match has_signature {
-                        true => self.step.inputs.iter().any(|input| input.value == *id && input.optional),
-                        false => self.graph.may_lack(*id),
-                    };
+                    let optional = self.step.inputs.iter().any(|input| input.value == *id && input.optional);
                     if optional && !child.may_lack(*input) {
                         let at = self.port(wanted);
                         problems.push(catalogue::document_may_lack(at, self.path(), wanted, &place));
@@ -180,7 +192,40 @@ impl Agreement<'_> {
                 problems.push(catalogue::document_takes_not(at, self.path(), name, near, &all));
             }
         }
+        if let Some((_, place)) = needed.first() {
+            let names: Vec<&str> = needed.iter().map(|(name, _)| *name).collect();
+            let line = self.line();
+            problems.push(catalogue::document_needs_line(
+                self.signature(),
+                self.path(),
+                &names,
+                line.as_deref(),
+                place,
+            ));
+        }
         self.problems.extend(problems);
+    }
+
+    /// A signature for a step without one: all that the document takes, and what it makes and others take here, or else
+    /// what it makes at last. `None` if it makes nothing: a signature has outputs.
+    fn line(&self) -> Option<String> {
+        let child = self.child.graph;
+        let inputs = child.inputs.iter().map(|id| {
+            let end = if child.may_lack(*id) { "?" } else { "" };
+            format!("{}{end}", child.value(*id).name)
+        });
+        let inputs: Vec<String> = inputs.collect();
+        let name = |id: &ValueId| child.value(*id).name.as_str();
+        let gives: Vec<&str> = child.gives().map(|id| name(&id)).collect();
+        let wanted = |name: &&str| self.graph.inputs.iter().any(|id| self.graph.value(*id).name == **name);
+        let taken = |name: &&str| {
+            let all = child.steps.iter().flat_map(|step| &step.inputs);
+            all.into_iter().any(|input| child.value(input.value).name == **name)
+        };
+        let here: Vec<&str> = gives.iter().copied().filter(|name| wanted(name)).collect();
+        let last = || gives.iter().copied().filter(|name| !taken(name)).collect();
+        let outputs: Vec<&str> = if here.is_empty() { last() } else { here };
+        (!outputs.is_empty()).then(|| format!("{} → {}", inputs.join(", "), outputs.join(", ")))
     }
 
     /// Whether the document has an input of this name.

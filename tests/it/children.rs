@@ -622,3 +622,42 @@ fn values_without_a_type_have_the_type_of_the_document() {
     place.write("flow.md", &flow);
     assert_eq!(place.orderflow("resume last").exit, Some(0));
 }
+
+/// Without a signature a document gets the inputs that the front matter lists, and an item needs those that it needs.
+#[test]
+fn a_document_without_a_signature_gets_the_inputs_of_the_workflow() {
+    let place = Place::new("---\ninputs: [city, note]\n---\n# Outer\n\n## Ask [document:: ask.md]\n");
+    let ask = "---\ninputs:\n  city: String\n  note: String\n---\n# Ask\n\n## Greet\ncity, note? → said::String\n\n\
+               ```sh run\necho \"hello $IN_CITY\" | tee work.log\n```\n";
+    place.write("ask.md", ask);
+    assert_eq!(problems(&place), [""; 0]);
+    let told = place.run("--input note=x --quiet");
+    assert_eq!(told.exit, Some(3), "{}{}", told.out, told.err);
+    assert!(told.err.contains("city"), "{}", told.err);
+    let told = place.run("--input city=Rome --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    assert_eq!(place.read("work.log"), "hello Rome\n");
+
+    // What else is needed is said with the line to write.
+    let helps = || {
+        let told = place.orderflow("validate flow.md --format json");
+        let all: Vec<serde_json::Value> = serde_json::from_str(&told.out).unwrap();
+        all.iter().map(|one| (one["message"].clone(), one["help"].clone())).collect::<Vec<_>>()
+    };
+    place.write("flow.md", "# Outer\n\n## Ask [document:: ask.md]\n\n## Tell @desk\nsaid → told::String\n");
+    let line = "city, note? → said";
+    assert_eq!(
+        helps(),
+        [(
+            "`ask.md` takes `city`, which this step does not take".into(),
+            format!("write `{line}` below the heading; ask.md:3:3 takes `city`").into()
+        )]
+    );
+    let flow = place.read("flow.md").replace("ask.md]\n", &format!("ask.md]\n{line}\n"));
+    place.write("flow.md", &flow);
+    assert_eq!(problems(&place), [""; 0]);
+    // A document that makes nothing has no signature.
+    place.write("ask.md", "---\ninputs: [city]\n---\n# Ask\n\n## Greet @desk [when:: city == \"Rome\"]\n");
+    place.write("flow.md", "# Outer\n\n## Ask [document:: ask.md]\n");
+    assert_eq!(helps()[0].1, "add `city` to `inputs` in the front matter; ask.md:2:10 takes `city`");
+}

@@ -46,6 +46,24 @@ pub fn document_needs(span: Span, path: &str, name: &str, place: &str, near: Opt
     Diagnostic::error("document-needs", span, message).help(did_you_mean(near, &otherwise))
 }
 
+/// A step without a signature does not take what its document needs; `line` is a signature for it.
+pub fn document_needs_line(
+    span: Span,
+    path: &str,
+    names: &[&str],
+    line: Option<&str>,
+    place: &str,
+) -> Diagnostic {
+    let all: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let message = format!("`{path}` takes {}, which this step does not take", all.join(", "));
+    let first = names.first().unwrap_or(&"");
+    let what = match line {
+        Some(line) => format!("write `{line}` below the heading"),
+        None => format!("add `{}` to `inputs` in the front matter", names.join("`, `")),
+    };
+    Diagnostic::error("document-needs", span, message).help(format!("{what}; {place} takes `{first}`"))
+}
+
 /// A step may lack a value that its document needs.
 pub fn document_may_lack(span: Span, path: &str, name: &str, place: &str) -> Diagnostic {
     let message = format!("`{name}` may be missing, and `{path}` needs it");

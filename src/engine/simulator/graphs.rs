@@ -51,6 +51,7 @@ pub fn step(title: &str, needs: &[(u32, bool)], mark: Option<Mark>) -> Step {
         program: None,
         document: None,
         revokes: false,
+        needs_inside: Vec::new(),
         expectations: Vec::new(),
         instructions: Default::default(),
         when: Vec::new(),
