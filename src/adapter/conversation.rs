@@ -4,7 +4,6 @@
 use super::redact::Redactor;
 use super::{Attempt, Declared};
 use crate::event::Role;
-use crate::value::Type;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
@@ -61,7 +60,7 @@ struct Bounds {
 impl Conversation {
     /// The conversation of an attempt at a step with these outputs.
     pub fn of(attempt: Attempt, outputs: &[Declared], redactor: Redactor, to: UnboundedSender<Said>) -> Self {
-        let withheld = outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_secrets));
+        let withheld = outputs.iter().any(Declared::is_secret);
         let bounds = Bounds { room: HALF, last: VecDeque::new(), size: 0, left_out: 0, over: false };
         let bounds = Mutex::new(bounds);
         Conversation(Some(Arc::new(Reporter { attempt, redactor, withheld, to, bounds })))
@@ -156,6 +155,7 @@ impl std::fmt::Debug for Reporter {
 mod tests {
     use super::*;
     use crate::event::{ItemId, StepId, ValueId};
+    use crate::value::Type;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     const ATTEMPT: ItemId = ItemId(3);

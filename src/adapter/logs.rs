@@ -3,7 +3,6 @@
 
 use super::{Declared, LiveWords};
 use crate::event::{ItemId, Millis};
-use crate::value::Type;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -60,7 +59,7 @@ impl AttemptLog {
         shared: bool,
         intake: &Arc<LogIntake>,
     ) -> Self {
-        let withheld = outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_secrets));
+        let withheld = outputs.iter().any(Declared::is_secret);
         let number = intake.number.fetch_add(1, Ordering::Relaxed);
         let intake = intake.clone();
         let slot = LogSlot { number, place, shared, withheld, intake, state: Mutex::default() };
@@ -273,6 +272,7 @@ impl LogIntake {
 mod tests {
     use super::*;
     use crate::event::ValueId;
+    use crate::value::Type;
 
     fn log(ty: &str) -> (AttemptLog, Arc<LogIntake>) {
         let intake = Arc::new(LogIntake::new(|| 7));

@@ -203,6 +203,12 @@ pub struct Declared {
     pub optional: bool,
 }
 
+impl Declared {
+    pub fn is_secret(&self) -> bool {
+        self.ty.as_ref().is_some_and(Type::holds_secrets)
+    }
+}
+
 /// How urgently an attempt is asked to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {

@@ -1,8 +1,11 @@
 //! Questions that an agent asks a person during an attempt: for a permission, or for values. Who is asked, and how, is not
 //! known here.
 
+use super::conversation::Conversation;
 use super::redact::ItemRedactor;
+use crate::event::Role;
 use crate::value::{Object, Value};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -24,6 +27,8 @@ struct Asker {
     step: Arc<str>,
     agent: Option<Arc<str>>,
     redactor: ItemRedactor,
+    talk: Conversation,
+    may_be_stored: bool,
 }
 
 /// A question, without secrets. If `reply` is dropped, it stays unanswered; if it is closed, the answer is not needed any
@@ -38,11 +43,13 @@ pub struct Question {
     pub text: String,
     /// The values that it asks for; none if it is answered by yes or no.
     pub values: Vec<AskedValue>,
+    /// Its step makes no secret, which the text could already have.
+    pub may_be_stored: bool,
     pub reply: oneshot::Sender<PersonReply>,
 }
 
 /// A value that a question asks for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AskedValue {
     pub name: String,
     /// Its JSON Schema.
@@ -51,7 +58,7 @@ pub struct AskedValue {
 }
 
 /// The answer of a person.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PersonReply {
     pub agrees: bool,
     /// The name of the person.
@@ -62,13 +69,21 @@ pub struct PersonReply {
 }
 
 impl Questions {
-    /// Questions about a step of an item, to be sent there.
+    /// Questions about a step of an item, to be sent there; `may_be_stored` if the step makes no secret.
     pub fn new(
         to: UnboundedSender<Question>,
         (item, step, agent): (Arc<str>, Arc<str>, Option<Arc<str>>),
-        redactor: ItemRedactor,
+        (redactor, talk): (ItemRedactor, Conversation),
+        may_be_stored: bool,
     ) -> Self {
-        Questions(Some(Asker { to, item, step, agent, redactor }))
+        Questions(Some(Asker { to, item, step, agent, redactor, talk, may_be_stored }))
+    }
+
+    /// Records in the conversation of the attempt how a question was answered.
+    pub fn record(&self, how: &str) {
+        if let Some(asker) = &self.0 {
+            asker.talk.say(Role::Permission, None, how);
+        }
     }
 
     /// Whether a person can be asked.
@@ -89,9 +104,9 @@ impl Questions {
         let mut text: String = text.chars().take(LONGEST).collect();
         asker.redactor.text(&mut text);
         values.iter_mut().for_each(|asked| asker.redactor.value(&mut asked.schema));
-        let Asker { to, item, step, agent, .. } = asker.clone();
+        let Asker { to, item, step, agent, may_be_stored, .. } = asker.clone();
         // Without a receiver the question has no answer.
-        let _ = to.send(Question { item, step, agent, text, values, reply });
+        let _ = to.send(Question { item, step, agent, text, values, may_be_stored, reply });
         answer
     }
 }
@@ -121,17 +136,28 @@ impl AskedValue {
 
     /// The values to choose from, such as `one of a, b`; `None` for any.
     fn choices(&self) -> Option<String> {
-        let (of, words) = match self.schema.get("items") {
-            Some(items) => (items, "some, separated by commas, of"),
-            None => (&self.schema, "one of"),
+        let words = if self.is_list() { "some, separated by commas, of" } else { "one of" };
+        let choice = |(value, title): (String, String)| match value == title {
+            true => value,
+            false => format!("{value} ({title})"),
         };
-        let choices = ["enum", "oneOf", "anyOf"].into_iter().find_map(|name| of.get(name)?.as_array())?;
-        let choice = |choice: &Value| match (choice.get("const"), choice.get("title").and_then(Value::as_str))
-        {
-            (Some(value), Some(title)) => format!("{} ({title})", word(value)),
-            (value, _) => word(value.unwrap_or(choice)),
+        Some(format!("{words} {}", self.options()?.into_iter().map(choice).collect::<Vec<_>>().join(", ")))
+    }
+
+    fn is_list(&self) -> bool {
+        self.schema.get("items").is_some()
+    }
+
+    /// The values to choose from, each with what people read; `None` for any. Of a list, those of its elements.
+    pub fn options(&self) -> Option<Vec<(String, String)>> {
+        let of = self.schema.get("items").unwrap_or(&self.schema);
+        let options = ["enum", "oneOf", "anyOf"].into_iter().find_map(|name| of.get(name)?.as_array())?;
+        let option = |option: &Value| {
+            let value = word(option.get("const").unwrap_or(option));
+            let title = option.get("title").and_then(Value::as_str).filter(|_| option.get("const").is_some());
+            (value.clone(), title.map_or(value, str::to_owned))
         };
-        Some(format!("{words} {}", choices.iter().map(choice).collect::<Vec<_>>().join(", ")))
+        Some(options.iter().map(option).collect())
     }
 
     /// Reads what a person has typed; `None` for nothing.
@@ -159,11 +185,36 @@ impl AskedValue {
             Some("array") => typed.split(',').map(|part| Value::from(part.trim())).collect(),
             _ => Value::from(typed),
         };
+        self.check(&value)?;
+        Ok(Some(value))
+    }
+
+    fn check(&self, value: &Value) -> Result<(), String> {
         // A server's schema may be none.
         let options = jsonschema::options().should_validate_formats(true);
         let validator = options.build(&self.schema).map_err(|error| error.to_string())?;
-        validator.validate(&value).map_err(|error| error.to_string())?;
-        Ok(Some(value))
+        validator.validate(value).map_err(|error| error.to_string())
+    }
+}
+
+/// The values that a question asks for, as a program or a form gives them: texts are read as if they were typed.
+///
+/// # Errors
+/// Which of them does not fit, and why.
+pub fn given(asked: &[AskedValue], mut values: Object) -> Result<Object, String> {
+    let mut given = Object::new();
+    for one in asked {
+        let read = match values.remove(&one.name) {
+            None | Some(Value::Null) => one.read(""),
+            Some(Value::String(typed)) => one.read(&typed),
+            Some(value) => one.check(&value).map(|()| Some(value)),
+        };
+        let value = read.map_err(|why| format!("the value `{}` does not fit: {why}", one.name))?;
+        given.extend(value.map(|value| (one.name.clone(), value)));
+    }
+    match values.keys().next() {
+        Some(unknown) => Err(format!("the question does not ask for a value `{unknown}`")),
+        None => Ok(given),
     }
 }
 
@@ -211,6 +262,29 @@ mod tests {
     }
 
     #[test]
+    fn the_values_of_a_form_are_read_by_their_schemas() {
+        let asked = |name: &str, schema, required| AskedValue { name: name.into(), schema, required };
+        let form = [
+            asked("size", json!({"type": "integer", "maximum": 9}), true),
+            asked("gift", json!({"type": "boolean", "default": false}), false),
+            asked("note", json!({"type": "string"}), false),
+        ];
+        for (values, expected) in [
+            (json!({"size": "7", "note": ""}), Ok(json!({"size": 7, "gift": false}))),
+            (
+                json!({"size": 7, "gift": true, "note": "x"}),
+                Ok(json!({"size": 7, "gift": true, "note": "x"})),
+            ),
+            (json!({"size": 10}), Err("the value `size` does not fit: 10 is greater than the maximum of 9")),
+            (json!({"gift": "yes"}), Err("the value `size` does not fit: it is required")),
+            (json!({"size": 1, "colour": 2}), Err("the question does not ask for a value `colour`")),
+        ] {
+            let read = given(&form, values.as_object().cloned().unwrap()).map(Value::Object);
+            assert_eq!(read, expected.map_err(str::to_owned), "{values}");
+        }
+    }
+
+    #[test]
     fn a_value_is_described_in_one_line() {
         let titled = json!([{"const": "a", "title": "Ada"}, {"const": "b", "title": "Bo"}]);
         for (schema, line) in [
@@ -236,7 +310,7 @@ mod tests {
         assert!(none.ask("Delete it?", Vec::new()).await.is_err());
         let (to, mut asked) = tokio::sync::mpsc::unbounded_channel();
         let about = ("a".into(), "Clean".into(), None);
-        let questions = Questions::new(to, about, ItemRedactor::default());
+        let questions = Questions::new(to, about, (ItemRedactor::default(), Conversation::default()), true);
         let answer = questions.ask("Delete it?", Vec::new());
         let reply = PersonReply {
             agrees: false,

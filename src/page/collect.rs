@@ -18,7 +18,7 @@ use crate::event::{
 };
 use crate::graph::{Graph, Step};
 use crate::history::{History, quiet};
-use crate::runtime::clock;
+use crate::runtime::{clock, open_questions};
 use crate::session::Entries;
 use crate::stats::{self, Dimension, Live};
 use crate::value::words;
@@ -137,6 +137,7 @@ impl PageData {
             waits: moments.waits,
             gates,
             awaits,
+            questions: if live { open_questions(history.home()) } else { Vec::new() },
             unpublished: run
                 .not_published()
                 .map(|(channel, _, why)| (visible(channel), visible(why)))

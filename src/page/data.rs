@@ -8,9 +8,10 @@ use super::past::PastRun;
 use super::rail::Rail;
 use crate::graph::Graph;
 use crate::history::{Counts, History, State};
+use crate::runtime::OpenQuestion;
 use crate::stats::{Stats, Verdict};
 use crate::value::Value;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +27,9 @@ pub struct PageData {
     pub waits: PageWaits,
     pub gates: Vec<PageGate>,
     pub awaits: Vec<PageAwait>,
+    /// What its agents ask, if it is active; the script needs their ids.
+    #[serde(serialize_with = "ids")]
+    pub questions: Vec<OpenQuestion>,
     /// Events that channels did not accept: the channel and the reason.
     #[serde(skip)]
     pub unpublished: Vec<(String, String)>,
@@ -59,6 +63,10 @@ pub struct PageData {
 impl PageData {
     /// Adds earlier runs of the same document, the oldest first, and the one that it is compared with.
     pub fn compare(&mut self, history: &History, past: Vec<PastRun>, compared: Option<Compared>) {
+fn ids<S: Serializer>(questions: &[OpenQuestion], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(questions.iter().map(|question| &question.id))
+}
+
         self.changed = past.iter().rev().find(|run| run.good).map(|run| {
             let changed = run.changed(history);
             match changed.len() {

@@ -75,7 +75,8 @@ pub fn render(data: &PageData, mode: &PageMode) -> anyhow::Result<String> {
         PageMode::File => None,
         PageMode::Served { api } => Some(api.as_str()),
     };
-    let waiting = data.gates.iter().filter(|gate| gate.state == "waiting").count() + data.awaits.len();
+    let waiting = data.gates.iter().filter(|gate| gate.state == "waiting").count();
+    let waiting = waiting + data.awaits.len() + data.questions.len();
     let (icon, word) = verdict(data);
     let waits = if waiting > 0 { format!("({waiting}) ") } else { String::new() };
     let title = format!("{waits}{word}: {} · {}", data.run.workflow, data.run.name);

@@ -24,6 +24,7 @@ mod moments;
 mod needs;
 mod past;
 mod rail;
+mod questions;
 mod summary;
 
 pub use compare::Compared;

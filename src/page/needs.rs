@@ -3,6 +3,7 @@
 use super::data::{PageAwait, PageCause, PageData, PageText};
 use super::gates;
 use super::glyphs::glyph;
+use super::questions;
 use crate::value::words;
 use crate::view::count;
 use maud::{Markup, html};
@@ -14,21 +15,26 @@ const AWAITS: usize = 20;
 pub fn band(data: &PageData, served: bool) -> Markup {
     let gates = gates::waiting(data);
     let waiting = gates.iter().map(Vec::len).sum();
-    if gates.is_empty() && data.awaits.is_empty() && data.unpublished.is_empty() {
+    let asked = data.questions.len();
+    if gates.is_empty() && data.awaits.is_empty() && data.unpublished.is_empty() && asked == 0 {
         return html! {};
     }
     html! {
         section.needs id="_needs" aria-labelledby="_needs-title" {
+            @if asked > 0 {
+                h2 id="_needs-title" { (glyph("person")) " " (asks(asked)) }
+            }
+            (questions::band(data, served))
             @if !gates.is_empty() {
-                h2 id="_needs-title" { (glyph("person")) " " (waits(waiting)) }
+                h2 id=[(asked == 0).then_some("_needs-title")] { (glyph("person")) " " (waits(waiting)) }
             }
             @for items in &gates { (gates::of_gate(data, items, served)) }
             @if !data.awaits.is_empty() {
-                h2 id=[gates.is_empty().then_some("_needs-title")] { (glyph("wait")) " " (awaits(data.awaits.len())) }
+                h2 id=[(gates.is_empty() && asked == 0).then_some("_needs-title")] { (glyph("wait")) " " (awaits(data.awaits.len())) }
             }
             @for one in data.awaits.iter().take(AWAITS) { (of_await(data, one)) }
             @if !data.unpublished.is_empty() {
-                h2 id=[(gates.is_empty() && data.awaits.is_empty()).then_some("_needs-title")] {
+                h2 id=[(gates.is_empty() && data.awaits.is_empty() && asked == 0).then_some("_needs-title")] {
                     (glyph("bad")) " " (unpublished(data.unpublished.len()))
                 }
                 @for (channel, why) in data.unpublished.iter().take(AWAITS) { p { "to " code { (channel) } ": " (why) } }
@@ -47,6 +53,14 @@ fn waits(number: usize) -> String {
         "1 item waits for a person".to_owned()
     } else {
         format!("{number} items wait for a person")
+    }
+}
+
+fn asks(number: usize) -> String {
+    if number == 1 {
+        "An agent asks a person".to_owned()
+    } else {
+        format!("Agents ask a person {number} questions")
     }
 }
 

@@ -254,7 +254,11 @@ impl Calls {
                 let conversation = conversation.clone();
                 let redactor = ItemRedactor::new(redactor.clone(), item);
                 let questions = match all.questions.cloned() {
-                    Some(to) => Questions::new(to, about(&request.context), redactor.clone()),
+                    Some(to) => {
+                        let secret = binding.outputs.iter().any(Declared::is_secret);
+                        let clean = (redactor.clone(), conversation.clone());
+                        Questions::new(to, about(&request.context), clean, !secret)
+                    }
                     None => Questions::default(),
                 };
                 let log = self.log(binding, &call, live.clone());

@@ -4,7 +4,6 @@ use super::Loop;
 use super::observer::LastWords;
 use crate::adapter::redact::Redactor;
 use crate::adapter::{Attempt, Declared, LiveWords, Spoken};
-use crate::value::Type;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +34,7 @@ impl LiveBoard {
 
     /// Where an attempt reports its words. If its step makes a secret, they cannot be redacted: they are not collected.
     pub fn begin(&mut self, attempt: Attempt, outputs: &[Declared]) -> LiveWords {
-        let makes_secrets = outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_secrets));
+        let makes_secrets = outputs.iter().any(Declared::is_secret);
         let Some(news) = self.news.as_ref().filter(|_| !makes_secrets) else { return LiveWords::default() };
         let words = LiveWords::new(news.clone());
         self.started += 1;
@@ -100,6 +99,7 @@ impl Loop<'_> {
 mod tests {
     use super::*;
     use crate::event::{ItemId, StepId, StepPath, ValueId};
+    use crate::value::Type;
 
     fn attempt(number: u32) -> Attempt {
         (ItemId(number.into()), StepPath::from(StepId(0)), 1)

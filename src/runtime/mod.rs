@@ -20,6 +20,7 @@ mod nested;
 mod observer;
 mod outbox;
 mod outer;
+mod questions;
 mod signals;
 #[cfg(feature = "restate")]
 mod single;
@@ -42,6 +43,7 @@ pub use nested::{nested, woken};
 pub use observer::{LastWords, Observer};
 pub use outbox::{BoundSink, Outbox, event_source};
 pub use outer::{Border, for_each};
+pub use questions::{Answering, OpenQuestion, QuestionAnswer, QuestionDesk, answer_question, open_questions};
 pub use signals::{Caught, listen, outlive_large_files};
 #[cfg(feature = "restate")]
 pub use single::Attempts;

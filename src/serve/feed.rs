@@ -4,9 +4,10 @@
 use crate::diag::render::visible_json;
 use crate::history::Follower;
 use crate::journal::{self, Lock};
-use crate::runtime::unix_millis;
+use crate::runtime::{open_questions, unix_millis};
 use crate::view::happening::event_json;
 use axum::body::Bytes;
+use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -44,17 +45,20 @@ struct Feed {
 }
 
 /// What followers wait for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct FeedState {
     /// The number of the last event.
     last: u64,
-    /// Whether a process runs the run.
-    active: bool,
+    /// Whether a process runs the run, and the ids of the questions that its agents ask.
+    active: Active,
     /// Whether the events up to the end have been read.
     complete: bool,
     /// The journal cannot be read.
     broken: bool,
 }
+
+/// Whether a process runs the run, and the ids of the questions that wait for a person.
+type Active = (bool, Arc<[String]>);
 
 /// The latest events, each as one message.
 #[derive(Default)]
@@ -83,7 +87,7 @@ pub struct Following {
     /// Whether it ends with the current events.
     ends: bool,
     /// What was sent last about the run's process.
-    active: Option<bool>,
+    active: Option<Active>,
     /// Its own reader, as long as it is behind.
     reader: Option<Box<Follower>>,
     over: bool,
@@ -121,7 +125,7 @@ async fn read(feed: Weak<Feed>, home: PathBuf, permits: Arc<Semaphore>) {
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         let known = match feed.upgrade() {
-            Some(feed) => *feed.state.borrow(),
+            Some(feed) => feed.state.borrow().clone(),
             None => return,
         };
         let looked = tokio::task::spawn_blocking(move || {
@@ -133,11 +137,16 @@ async fn read(feed: Weak<Feed>, home: PathBuf, permits: Arc<Semaphore>) {
         look = back;
         let Some(feed) = feed.upgrade() else { return };
         locked(&feed.latest).extend(state.last, events);
-        feed.state.send_if_modified(|known| std::mem::replace(known, state) != state);
-        if state.broken {
+        let (broken, complete) = (state.broken, state.complete);
+        feed.state.send_if_modified(|known| {
+            let is_new = *known != state;
+            *known = state;
+            is_new
+        });
+        if broken {
             return;
         }
-        if state.complete {
+        if complete {
             drop(feed);
             tokio::time::sleep(EVERY).await;
         }
@@ -156,7 +165,8 @@ impl Look {
     /// The next events.
     fn look(&mut self, known: FeedState) -> (FeedState, Vec<Bytes>) {
         // Before the events are read: a run that ends meanwhile has written all of them.
-        let active = Lock::is_held(&self.home).unwrap_or(false);
+        let questions = open_questions(&self.home).into_iter().map(|question| question.id).collect();
+        let active = (Lock::is_held(&self.home).unwrap_or(false), questions);
         let sign = journal::last_sign(&self.home);
         let old = |sign: i64| u64::try_from(sign).is_ok_and(|sign| sign + SAME_TIME_MS < unix_millis());
         if known.complete && active == known.active && sign == self.sign && sign.is_some_and(old) {
@@ -238,7 +248,7 @@ impl Following {
     /// What is sent next; `None` at the end.
     pub async fn next(&mut self) -> Option<Bytes> {
         while !self.over {
-            let state = *self.state.borrow_and_update();
+            let state = self.state.borrow_and_update().clone();
             let after = locked(&self.feed.latest).after(self.sent);
             match after {
                 After::Some(chunk, sent) => {
@@ -255,11 +265,13 @@ impl Following {
             if state.broken {
                 return self.broken();
             }
-            if state.complete && self.active != Some(state.active) {
-                self.active = Some(state.active);
+            if state.complete && self.active.as_ref() != Some(&state.active) {
                 // A number from elsewhere is that of an event to come.
                 self.sent = self.sent.min(state.last);
-                return Some(format!("event: run\ndata: {{\"active\":{}}}\n\n", state.active).into());
+                let (active, questions) = &state.active;
+                let said = json!({ "active": active, "questions": &**questions });
+                self.active = Some(state.active.clone());
+                return Some(format!("event: run\ndata: {said}\n\n").into());
             }
             if state.complete && self.ends {
                 return None;

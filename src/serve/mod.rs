@@ -12,8 +12,8 @@ mod service;
 
 pub use access::{AccessRules, SHORTEST_TOKEN, is_token};
 pub use service::{
-    Answered, DecideRequest, Doing, ListPart, LogsRequest, Refusal, RefusalKind, RunAct, RunService,
-    StartRequest, act_and_resume,
+    AnswerRequest, Answered, DecideRequest, Doing, ListPart, LogsRequest, Refusal, RefusalKind, RunAct,
+    RunService, StartRequest, act_and_resume,
 };
 
 use access::Admission;

@@ -4,8 +4,8 @@ use super::body::{Body, Limit};
 use super::pages;
 use super::reply::{answered, failed, refused};
 use super::service::{
-    DecideRequest, ListPart, LogsRequest, Refusal, RefusalKind, RunAct, RunService, StartRequest,
-    act_and_resume,
+    AnswerRequest, DecideRequest, ListPart, LogsRequest, Refusal, RefusalKind, RunAct, RunService,
+    StartRequest, act_and_resume,
 };
 use super::{Reads, State};
 use crate::adapter::channel;
@@ -47,6 +47,20 @@ struct DecideBody {
     step: String,
     #[serde(default)]
     items: Option<Vec<String>>,
+    #[serde(default)]
+    by: Option<String>,
+    #[serde(default)]
+    note: Option<String>,
+}
+
+/// The body of an answer to the question of an agent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnswerBody {
+    question: String,
+    agrees: bool,
+    #[serde(default)]
+    values: Object,
     #[serde(default)]
     by: Option<String>,
     #[serde(default)]
@@ -112,12 +126,14 @@ pub fn router() -> Router<State> {
         .route("/api/runs/{run}/items/{key}", get(item))
         .route("/api/runs/{run}/events", get(events))
         .route("/api/runs/{run}/gates", get(gates))
+        .route("/api/runs/{run}/questions", get(questions))
         .route("/api/runs/{run}/dead-letters", get(dead_letters))
         .route("/api/runs/{run}/logs", get(logs))
         .route("/api/runs/{run}/files", get(files))
         .route("/api/runs/{run}/files/{*path}", get(file))
         .route("/api/runs/{run}/approve", post(approve))
         .route("/api/runs/{run}/reject", post(reject))
+        .route("/api/runs/{run}/answer", post(answer))
         .route("/api/runs/{run}/signal", post(signal))
         .route("/api/runs/{run}/cancel", post(cancel))
         .route("/api/runs/{run}/retry", post(retry))
@@ -232,6 +248,10 @@ async fn gates(Shared(state): Shared<State>, Path(run): Path<String>) -> Respons
     answered(StatusCode::OK, ask(state, move |service| service.gates(&run)).await)
 }
 
+async fn questions(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
+    answered(StatusCode::OK, ask(state, move |service| service.questions(&run)).await)
+}
+
 async fn dead_letters(Shared(state): Shared<State>, Path(run): Path<String>) -> Response {
     answered(StatusCode::OK, ask(state, move |service| service.dead_letters(&run)).await)
 }
@@ -304,6 +324,15 @@ async fn decide(
         Err(refusal) => Err(refusal),
     };
     answered(StatusCode::OK, done)
+}
+
+async fn answer(Shared(state): Shared<State>, Path(run): Path<String>, request: Request) -> Response {
+    let AnswerBody { question, agrees, values, by, note } = match read(request, Limit::Request).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let request = AnswerRequest { question, agrees, values, by, note };
+    answered(StatusCode::OK, state.0.service.act(run, RunAct::Answer(request)).await)
 }
 
 async fn signal(

@@ -63,6 +63,7 @@ pub struct LogsRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunAct {
     Decide(DecideRequest),
+    Answer(AnswerRequest),
     Signal(Arrival),
     Cancel,
     /// Failed items: those with these keys, or all.
@@ -80,6 +81,19 @@ pub struct DecideRequest {
     pub step: String,
     /// The keys of items; `None` for all, now and later.
     pub items: Option<Vec<String>>,
+    /// The name to record.
+    pub by: Option<String>,
+    pub note: Option<String>,
+}
+
+/// An answer to the question of an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnswerRequest {
+    /// The id of the question.
+    pub question: String,
+    pub agrees: bool,
+    /// The values that it asks for, by name.
+    pub values: Object,
     /// The name to record.
     pub by: Option<String>,
     pub note: Option<String>,
@@ -129,6 +143,8 @@ pub trait RunService: Send + Sync + 'static {
     fn items(&self, run: &str, part: ListPart) -> Answered;
     fn item(&self, run: &str, key: &str) -> Answered;
     fn gates(&self, run: &str) -> Answered;
+    /// The questions of agents that wait for a person.
+    fn questions(&self, run: &str) -> Answered;
     /// The failed items that can be retried, with their inputs.
     fn dead_letters(&self, run: &str) -> Answered;
     fn logs(&self, run: &str, request: &LogsRequest) -> Answered;

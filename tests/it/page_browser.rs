@@ -4,6 +4,7 @@
 use crate::page::parcels;
 use crate::parts::found;
 use crate::place::Place;
+use crate::questions::{decisions, place as asking};
 use crate::serving::Serving;
 use std::path::Path;
 use std::process::Command;
@@ -78,6 +79,24 @@ fn a_run_is_followed_in_a_browser_and_decided_there() {
     assert!(story.contains("rejected by ops"), "{story}");
     let story = place.orderflow("show last --item p2").out;
     assert!(story.contains("pebble"), "{story}");
+}
+
+#[test]
+fn what_an_agent_asks_is_answered_in_a_browser() {
+    let Some(mut browser) = browser("asked.mjs") else { return };
+    let place = asking("allow = [\"read\"]\nask = true");
+    let server = Serving::start(place.command("serve"));
+    let started = server.post("/api/runs", "{\"document\": \"flow.md\", \"inputs\": {\"task\": \"x\"}}");
+    assert_eq!(started.status, 201, "{started:?}");
+    let run = started.json()["run"].as_str().unwrap().to_owned();
+    browser.arg(format!("http://{}/?token={}", server.address, server.token)).arg(format!("/runs/{run}"));
+    assert_well(browser);
+    let told = decisions(&place);
+    assert!(
+        told[1].starts_with("permission to edit a.txt: allowed by ") && told[1].ends_with(": it is fine"),
+        "{told:?}"
+    );
+    assert!(told[2].starts_with("permission to execute a.txt: rejected by "), "{told:?}");
 }
 
 /// A script in Node with Chromium, if both are there.

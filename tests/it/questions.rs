@@ -4,6 +4,7 @@ use crate::coding::stand_in;
 use crate::dialogue::dialogue;
 use crate::mcp;
 use crate::place::Place;
+use crate::serving::Serving;
 use serde_json::{Value, json};
 
 const PROMPT: &str = "allow it? [y]es, once, [n]o; a note may follow: ";
@@ -20,7 +21,8 @@ fn asks() -> Value {
     json!({"session/prompt": [[ask("read"), ask("edit"), ask("execute"), {"say": "Done."}, {"end": "end_turn"}]]})
 }
 
-fn place(settings: &str) -> Place {
+/// A document whose agent asks, with these settings of it.
+pub fn place(settings: &str) -> Place {
     let place =
         Place::new("# Fix\n\n## Fix @coder\ntask::String → summary::String\n\nFix this: {{ task }}.\n");
     let agent = stand_in(&place, "coder", &asks());
@@ -28,7 +30,8 @@ fn place(settings: &str) -> Place {
     place
 }
 
-fn decisions(place: &Place) -> Vec<String> {
+/// What was decided about its permissions.
+pub fn decisions(place: &Place) -> Vec<String> {
     let conversation = place.orderflow("show last --item 1 --conversation").out;
     let lines = conversation.lines().filter_map(|line| line.strip_prefix("  permission: "));
     lines.map(str::to_owned).collect()

@@ -313,6 +313,10 @@ async fn put(question: &ElicitRequestParams, questions: &Questions, log: &Log) -
         _ => None,
     };
     let by = reply.as_ref().map(PersonReply::said).unwrap_or_default();
+    if let (Some(reply), ElicitRequestParams::FormElicitationParams { message, .. }) = (&reply, question) {
+        let how = if reply.agrees { "answered" } else { "declined" };
+        questions.record(&format!("{message}: {how}{by}"));
+    }
     match reply.filter(|reply| reply.agrees) {
         Some(reply) => {
             log.answered(question, &format!("answered{by}"));

@@ -27,7 +27,7 @@ pub struct Args {}
 
 pub fn run(_: &Args, _: &mut Terminal) -> anyhow::Result<Exit> {
     let folder = std::env::current_dir().context("cannot read the current folder")?;
-    let server = ToolServer::new(Arc::new(FolderDesk::new(folder.clone())?), folder);
+    let server = ToolServer::new(Arc::new(FolderDesk::new(folder.clone(), false)?), folder);
     let (workers, blocking) = allowed::run_threads();
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)

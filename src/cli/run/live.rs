@@ -5,6 +5,7 @@ use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::runs::find;
 use super::super::runs::gist::Gist;
+use super::super::serve::is_served;
 use super::super::settings::Settings;
 use super::super::stats::gate;
 use super::super::terminal::Terminal;
@@ -262,6 +263,7 @@ pub fn run(
         display: progress.display().filter(|_| std::io::stdin().is_terminal()),
     };
     let attending = (desk, decided.clone(), launch.wait, channels.of(&head.run, &head.started));
+        away: !launch.no_journal && (launch.wait || is_served()),
     let observers: Vec<&mut dyn Observer> =
         vec![&mut record, &mut progress, &mut outline, &mut decided, &mut results];
     let (outcome, caught) = match followed {

@@ -14,7 +14,7 @@ use crate::diag::render::{visible, visible_json};
 use crate::engine::Ask;
 use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId, UnixMillis};
 use crate::graph::Graph;
-use crate::runtime::{Observer, Request, clock, unix_millis};
+use crate::runtime::{Observer, QuestionDesk, Request, clock, unix_millis};
 use crate::value::{Value, words};
 use anyhow::Context;
 use serde_json::json;
@@ -48,6 +48,8 @@ pub struct Desk {
     pub notify: Option<Program>,
     /// The progress display of the terminal at which a person is asked.
     pub display: Option<Display>,
+    /// Whether the questions of agents wait for other processes.
+    pub away: bool,
 }
 
 /// The command of `[notify]`, in a clean environment.
@@ -108,7 +110,7 @@ impl Desk {
 
     /// Begins to inform and to ask.
     pub fn open(self, requests: Sender<Request>, decided: DecidedHere) -> (Reached, Attendance) {
-        if self.notify.is_none() && self.display.is_none() {
+        if self.notify.is_none() && self.display.is_none() && !self.away {
             return (Reached::default(), Attendance { told: None });
         }
         let (sender, asks) = unbounded_channel();
@@ -124,11 +126,16 @@ impl Desk {
             std::thread::spawn(move || desk.ask_all(&asked, &display, &requests, &decided));
             to_ask
         });
-        let questions = to_ask.clone().map(|to_ask| {
+        let questions = (to_ask.is_some() || desk.away).then(|| {
+            let here = to_ask.clone().map(|to_ask| -> Arc<dyn Fn(Question) + Send + Sync> {
+                // Without a receiver it stays unanswered here.
+                Arc::new(move |question| drop(to_ask.send(Asked::Agent(question))))
+            });
+            let asking = QuestionDesk::new(&desk.home, here, desk.away);
             let (sender, mut questions) = unbounded_channel();
             tokio::spawn(async move {
                 while let Some(question) = questions.recv().await {
-                    let _ = to_ask.send(Asked::Agent(question));
+                    tokio::spawn(asking.clone().ask(question));
                 }
             });
             sender

@@ -16,7 +16,7 @@ pub enum Input {
 
 /// Asks one question, and sends the answer.
 pub fn ask(question: Question, terminal: &mut Terminal) -> Input {
-    let Question { item, step, agent, text, values, reply } = question;
+    let Question { item, step, agent, text, values, reply, .. } = question;
     let who = agent.map_or_else(|| "the agent".to_owned(), |agent| format!("@{}", visible(&agent)));
     forget_input();
     terminal.talk(&format!("\n{}: {who} of {} asks\n  {}\n", visible(&item), visible(&step), visible(&text)));
@@ -35,7 +35,7 @@ pub fn ask(question: Question, terminal: &mut Terminal) -> Input {
     let given = if agrees { ask_for(&values, terminal) } else { Some(Object::new()) };
     let Some(values) = given else { return Input::Ended };
     if reply.send(PersonReply { agrees, by: user(), note, values }).is_err() {
-        terminal.talk("the step has ended meanwhile; the answer changes nothing\n");
+        terminal.talk("it was answered elsewhere, or the step has ended; the answer changes nothing\n");
     }
     Input::Open
 }

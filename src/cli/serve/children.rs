@@ -22,12 +22,22 @@ const MESSAGES: usize = 64 << 10;
 /// The exit codes of a command whose run has run: well, with failed items, waiting, or stopped.
 const RAN: [i32; 6] = [0, 1, 5, 124, 130, 143];
 
+/// Says to a command that people answer on the page of the run.
+const SERVED: &str = "ORDERFLOW_SERVED";
+
+/// Whether a server with pages has started this process.
+pub fn is_served() -> bool {
+    std::env::var_os(SERVED).is_some_and(|value| value == "1")
+}
+
 /// A command on stored runs.
 pub struct Commanded {
     pub program: PathBuf,
     pub folder: PathBuf,
     /// The folder of runs, if one was named.
     pub state: Option<PathBuf>,
+    /// Whether the runs have pages on which people answer.
+    pub pages: bool,
 }
 
 impl Commanded {
@@ -64,6 +74,7 @@ impl Commanded {
     ) -> Result<(), Refusal> {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(&self.folder).process_group(0);
+        command.env(SERVED, if self.pages { "1" } else { "0" });
         if let Some(state) = &self.state {
             command.env("ORDERFLOW_STATE", state);
         }

@@ -7,6 +7,7 @@ use super::super::signal::record_event;
 use super::super::terminal::Terminal;
 use super::super::{logs, report, show};
 use super::children::Commanded;
+use crate::diag::render::visible;
 use crate::disk::real;
 use crate::event::{Arrival, Decision};
 use crate::history::History;
@@ -15,8 +16,8 @@ use crate::journal::{self, Lock};
 use crate::page::{self, PageData, PageMode};
 use crate::runtime::{clock, new_run_id, unix_millis};
 use crate::serve::{
-    Answered, DecideRequest, Doing, ListPart, LogsRequest, Refusal, RefusalKind, RunAct, RunService,
-    StartRequest,
+    AnswerRequest, Answered, DecideRequest, Doing, ListPart, LogsRequest, Refusal, RefusalKind, RunAct,
+    RunService, StartRequest,
 };
 use crate::value::Value;
 use anyhow::Context;
@@ -36,7 +37,7 @@ pub struct FolderDesk {
 impl FolderDesk {
     /// # Errors
     /// The path of this program is not known.
-    pub fn new(folder: PathBuf) -> anyhow::Result<FolderDesk> {
+    pub fn new(folder: PathBuf, pages: bool) -> anyhow::Result<FolderDesk> {
         let program = std::env::current_exe().context("cannot find the path of orderflow")?;
         let state = find::stored_in().map(Path::to_owned);
         Ok(FolderDesk { commanded: Commanded { program, folder: folder.clone(), state }, folder })
@@ -60,6 +61,8 @@ impl FolderDesk {
     /// It is elsewhere, or does not exist.
     pub fn file(&self, said: &str) -> Result<PathBuf, Refusal> {
         self.below(said, ("file", "one"))
+    /// `pages` says whether the runs have pages on which people answer what agents ask.
+    ///
     }
 
     fn below(&self, said: &str, (what, kind): (&str, &str)) -> Result<PathBuf, Refusal> {
@@ -165,6 +168,10 @@ impl FolderDesk {
         if before.is_none() {
             return Err(Refusal::new(RefusalKind::Internal, "the journal of the run cannot be read"));
         }
+            RunAct::Answer(request) => {
+                let answered = tokio::task::spawn_blocking(move || answer_one(&home, request)).await;
+                answered.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Internal, "a bug in orderflow")))
+            }
         let begun = |process| journal::last_holder(home) == Some(process) && tip(home) != before;
         self.commanded.run(arguments, input, None, begun).await?;
         Ok(json!({ "run": find::name(home) }))
@@ -283,11 +290,12 @@ fn home(run: &str) -> Result<PathBuf, Refusal> {
 }
 
 fn decide(home: &Path, request: DecideRequest) -> anyhow::Result<Value> {
-    let DecideRequest { approved, step, items, by, note } = request;
-    let by = by.unwrap_or_else(user).trim().trim_start_matches('@').to_owned();
-    if by.is_empty() {
-        return Err(Stop::new(Exit::Invalid, "the name is empty").into());
+    fn questions(&self, run: &str) -> Answered {
+        Ok(open_questions(&home(run)?).into_iter().map(question).collect::<Vec<_>>().into())
     }
+
+    let DecideRequest { approved, step, items, by, note } = request;
+    let by = name_of(by)?;
     let decision = Decision { approved, by, note, at: unix_millis() };
     record_decision(home, &step, items, &decision, &mut Terminal::new())
 }
@@ -339,6 +347,53 @@ fn gates(history: &History) -> anyhow::Result<Value> {
             "decided": decided,
             "waiting": waiting.remove(&id).unwrap_or_default(),
         })
+/// Who answers.
+fn name_of(by: Option<String>) -> anyhow::Result<String> {
+    let by = by.unwrap_or_else(user).trim().trim_start_matches('@').to_owned();
+    match by.is_empty() {
+        true => Err(Stop::new(Exit::Invalid, "the name is empty").into()),
+        false => Ok(by),
+    }
+}
+
+/// `{id, item, step, agent, question, values: [{name, schema, required}], since}`.
+fn question(one: OpenQuestion) -> Value {
+    let values = one.values.iter().map(
+        |asked| json!({ "name": visible(&asked.name), "schema": asked.schema, "required": asked.required }),
+    );
+    json!({
+        "id": one.id,
+        "item": visible(&one.item),
+        "step": visible(&one.step),
+        "agent": one.agent.as_deref().map(visible),
+        "question": visible(&one.text),
+        "values": values.collect::<Vec<_>>(),
+        "since": clock(one.since),
+    })
+}
+
+fn answer_one(home: &Path, request: AnswerRequest) -> Answered {
+    let AnswerRequest { question, agrees, values, by, note } = request;
+    let by = name_of(by).map_err(|error| refusal(&error))?;
+    let at = clock(unix_millis());
+    let reply = QuestionAnswer { agrees, by: by.clone(), note: note.clone(), values };
+    match answer_question(home, &question, &reply).map_err(|error| internal(&error.into()))? {
+        Answering::Taken => Ok(json!({
+            "run": find::name(home), "question": question, "agrees": agrees, "by": by, "note": note, "at": at,
+        })),
+        Answering::Gone => {
+            let message =
+                "the question was answered before, or its attempt has ended; the answer changes nothing";
+            Err(Refusal::new(RefusalKind::Conflict, message))
+        }
+        Answering::Unfit(why) => Err(Refusal::new(RefusalKind::Invalid, why)),
+        Answering::NotTaken => {
+            let message = "the run has not taken the answer within 10 s, so it was withdrawn";
+            Err(Refusal::new(RefusalKind::Conflict, message))
+        }
+    }
+}
+
     });
     Ok(gates.collect::<Vec<_>>().into())
 }

@@ -12,6 +12,7 @@ use crate::diag::render::visible;
 use crate::disk::read_at_most;
 use crate::serve::{AccessRules, HttpServer, SHORTEST_TOKEN, is_token};
 use anyhow::Context;
+pub use children::is_served;
 pub use desk::FolderDesk;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -66,7 +67,7 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let server = HttpServer {
         listener,
         rules: AccessRules::new(&token, address, behind_proxy.as_deref()),
-        service: Arc::new(FolderDesk::new(folder.clone())?),
+        service: Arc::new(FolderDesk::new(folder.clone(), true)?),
         connections: allowed::connections(CONNECTIONS),
     };
     let (workers, blocking) = allowed::run_threads();

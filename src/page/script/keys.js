@@ -57,7 +57,7 @@ function nextGate() {
   const next = all[(all.findIndex(one => one.contains(document.activeElement)) + 1) % all.length];
   if (!next) return;
   if (S.view !== null) go({ view: null });
-  (next.querySelector("button[name=approve]") || next.querySelector("a")).focus();
+  (next.querySelector("[name^='value:'],button[name=approve]") || next.querySelector("a")).focus();
 }
 document.addEventListener("keydown", event => {
   const typing = /^(input|select|textarea)$/i.test(event.target.tagName) && event.target.type !== "range";

@@ -11,12 +11,13 @@ function enable() {
     const form = event.target.closest("form.act");
     if (!form) return;
     event.preventDefault();
-    const said = form.querySelector(".said"), which = event.submitter, gate = form.dataset.act === "gate";
+    const said = form.querySelector(".said"), which = event.submitter, asked = form.dataset.act === "answer", gate = form.dataset.act === "gate";
     if (form.dataset.busy) return;
     // Enter in the note would be the first button.
-    if (gate && document.activeElement === form.elements.note) { said.textContent = "choose Approve or Reject"; which.focus(); return; }
+    if ((gate || asked) && document.activeElement.matches("input") && form.contains(document.activeElement)) { said.textContent = "choose " + [...form.querySelectorAll("button")].map(one => one.textContent.split(" as ")[0]).join(" or "); which.focus(); return; }
     const keys = JSON.parse(form.dataset.items || "null");
-    const [path, data, done] = form.dataset.act === "edit" ? ["/retry", { edited: [{ key: keys[0], inputs: edited(form) }] }, "asked for"] : gate
+    const [path, data, done] = form.dataset.act === "edit" ? ["/retry", { edited: [{ key: keys[0], inputs: edited(form) }] }, "asked for"] : asked
+      ? ["/answer", { question: form.dataset.question, agrees: which.name === "approve", values: which.name === "approve" ? values(form) : {}, note: form.elements.note.value || null }, "answered"] : gate
       ? ["/" + which.name + "?resume=true", { step: form.dataset.step, items: keys, by: form.dataset.by || null, note: form.elements.note.value || null }, which.name === "approve" ? "approved" : "rejected"]
       : ["/" + form.dataset.act, keys ? { items: keys } : {}, "asked for"];
     form.dataset.busy = "true";
@@ -33,6 +34,12 @@ function enable() {
   follow();
 }
 
+// What was filled in of what an agent asks for, by name.
+function values(form) {
+  const all = {};
+  for (const field of form.elements) if (field.name.startsWith("value:") && field.value !== "") all[field.name.slice(6)] = field.value;
+  return all;
+}
 // A form with the inputs of a failed item, in place of the button.
 async function edit(form) {
   const key = JSON.parse(form.dataset.items)[0], said = form.querySelector(".said");
@@ -73,7 +80,7 @@ function follow() {
   source.onopen = () => connected(true);
   source.onerror = () => connected(false);
   source.onmessage = soon;
-  source.addEventListener("run", event => { if (JSON.parse(event.data).active !== D.run.live) soon(); });
+  source.addEventListener("run", event => { const now = JSON.parse(event.data); if (now.active !== D.run.live || now.questions.join() !== D.questions.join()) soon(); });
 }
 function connected(is) {
   let said = $("_lost");
@@ -99,7 +106,7 @@ async function renew() {
   if (!fresh) return;
   const data = JSON.parse(fresh.textContent);
   took = performance.now() - began;
-  if (data.run.events === D.run.events && data.run.state === D.run.state && data.run.live === D.run.live) return;
+  if (data.run.events === D.run.events && data.run.state === D.run.state && data.run.live === D.run.live && data.questions.join() === D.questions.join()) return;
   D = data;
   document.title = page.title;
   document.querySelector("link[rel=icon]").href = page.querySelector("link[rel=icon]").getAttribute("href");
@@ -128,13 +135,13 @@ async function renew() {
 function swap(id, now, add) {
   const old = $(id);
   if (!old) { if (now) add(now); return; }
-  const what = form => (form.dataset.act || "") + (form.dataset.step || "") + (form.dataset.items || "");
+  const what = form => (form.dataset.act || "") + (form.dataset.step || "") + (form.dataset.items || "") + (form.dataset.question || "");
   const forms = band => [...band.querySelectorAll("form.act")], fold = one => one.className + [...one.querySelectorAll("summary b, summary code, summary .message")].map(node => node.textContent).join(" ");
   const active = old.contains(document.activeElement) ? document.activeElement : null, form = active && active.closest("form.act");
   if (!now) { old.remove(); if (active) $("_doc").focus({ preventScroll: true }); return; }
-  const notes = new Map(forms(old).filter(one => one.elements.note).map(one => [what(one), one.elements.note.value]));
+  const fields = form => [...form.elements].filter(field => field.name && field.matches("input, select")), notes = new Map(forms(old).flatMap(one => fields(one).map(field => [what(one) + field.name, field.value])));
   const open = new Map([...old.querySelectorAll("details")].map(one => [fold(one), one.open]));
-  for (const one of forms(now)) if (one.elements.note && notes.get(what(one))) one.elements.note.value = notes.get(what(one));
+  for (const one of forms(now)) for (const field of fields(one)) if (notes.has(what(one) + field.name)) field.value = notes.get(what(one) + field.name);
   for (const one of now.querySelectorAll("details")) if (open.has(fold(one))) one.open = open.get(fold(one));
   const marks = active && active.selectionStart !== undefined ? [active.selectionStart, active.selectionEnd] : null;
   old.replaceWith(now);
