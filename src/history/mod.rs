@@ -50,7 +50,7 @@ pub use inside::{InnerAwaiting, InnerRun};
 pub use lock::{lock, try_lock};
 pub use logs::{InnerLogs, WantedLogs};
 pub use nested::{NestedRows, NestedTrace};
-pub use options::{RunOptions, StoredDocument};
+pub use options::{RunOptions, StoredAgent, StoredDocument};
 pub use outline::{Basis, Counts, Outline, State};
 pub use revise::Replacement;
 pub use revoker::ChildRevoker;

@@ -10,6 +10,7 @@ use crate::journal::Header;
 use crate::spec::{OnItemError, Tolerance};
 use crate::value::{Object, Type, Value};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,17 @@ pub struct RunOptions {
     /// The trace of the caller, as W3C trace context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// The agents as they were set when the run began; `None` in earlier journals, and if workers of a server do the steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Vec<StoredAgent>>,
+}
+
+/// An agent of a run as it was set when the run began, without secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAgent {
+    pub name: String,
+    /// By the names of the settings; each at most 300 characters.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A document that a step of a run runs, as it was when the run began.

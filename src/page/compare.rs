@@ -1,5 +1,6 @@
 //! A run beside another one: which items ended otherwise, which steps were changed, and which figures differ.
 
+use super::agents;
 use super::collect::figures;
 use super::data::PageData;
 use super::gates::moment;
@@ -36,6 +37,8 @@ pub struct Compared {
     shared: u64,
     /// Steps that have another meaning now.
     changed: Vec<String>,
+    /// Agents that were set otherwise; `None` if one of the runs has not stored that.
+    agents: Option<Vec<String>>,
     /// Its figures by step.
     groups: Vec<Group>,
     differences: Vec<Change>,
@@ -105,6 +108,7 @@ impl Compared {
             items,
             shared,
             changed: past::changed(&past::definition(other), history),
+            agents: agents::changed(other.options.agents.as_deref(), history),
             groups,
             differences,
         })
@@ -132,6 +136,10 @@ impl Compared {
             true => out.push_str("- no step was changed\n\n"),
             false => out.push_str(&format!("- changed since then: {}\n\n", changed.join(" "))),
         }
+        for agent in self.agents.iter().flatten() {
+            out.push_str(&format!("- {}\n", code(agent)));
+        }
+        out.push('\n');
         out
     }
 
@@ -210,7 +218,7 @@ pub fn view(data: &PageData, served: bool) -> Markup {
         h3 { "Items" }
         @if !differs { p { (words::count(compared.shared, "item")) " in both; none ended otherwise" } }
         @for one in &compared.items { (items_line(one)) }
-        h3 { "Steps" }
+        h3 { "Steps and agents" }
         @if compared.changed.is_empty() { p { "No step was changed." } }
         @else { p { "Changed since then: " (compared.changed.join(", ")) } }
         (steps(data, compared))
@@ -221,6 +229,11 @@ pub fn view(data: &PageData, served: bool) -> Markup {
 fn items_line(one: &Differing) -> Markup {
     let (icon, said) = one.way.said();
     let more = one.count.saturating_sub(one.keys.len() as u64);
+        @match compared.agents.as_deref() {
+            Some([]) => @if data.graph.steps.iter().any(|step| step.agent.is_some()) { p { "No agent was set otherwise." } },
+            Some(agents) => @for agent in agents { p { "Changed since then: " (agent) } },
+            None => p.dim { "How the agents were set is not stored with one of the runs." },
+        }
     html! {
         p {
             (glyph(icon)) " " b { (words::count(one.count, "item")) } " " (said) ": "

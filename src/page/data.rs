@@ -73,6 +73,12 @@ fn ids<S: Serializer>(questions: &[OpenQuestion], to: S) -> Result<S::Ok, S::Err
                 0 => format!("no step was changed since {}, the last run without a failure", run.name),
                 _ => format!(
                     "changed since {}, the last run without a failure: {}",
+                0 if run.has_agents() => {
+                    format!(
+                        "no step and no agent was changed since {}, the last run without a failure",
+                        run.name
+                    )
+                }
                     run.name,
                     changed.join(", ")
                 ),

@@ -4,6 +4,7 @@
 //! - [`PageData`]: the run at a moment, as data.
 //! - [`render`]: the page.
 
+mod agents;
 mod causes;
 mod collect;
 mod compare;

@@ -1,9 +1,10 @@
 //! Earlier runs of the same document: their figures by step, and what was changed since.
 
+use super::agents;
 use super::collect::figures;
 use crate::diag::render::visible;
 use crate::graph::Graph;
-use crate::history::{History, State};
+use crate::history::{History, State, StoredAgent};
 use crate::stats::{self, Verdict};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct PastRun {
     pub verdicts: Vec<Verdict>,
     /// Each step with the hash of its meaning.
     definition: BTreeMap<String, String>,
+    /// As they were set when it began, if that is stored.
+    agents: Option<Vec<StoredAgent>>,
 }
 
 impl PastRun {
@@ -46,12 +49,19 @@ impl PastRun {
             p95,
             verdicts: stats::judge_all(now, &stats),
             definition: definition(history),
+            agents: history.options.agents.clone(),
         })
     }
 
-    /// The steps that `history` has otherwise than this run, as people read them.
+    /// Whether it had agents whose settings are stored.
+    pub fn has_agents(&self) -> bool {
+        self.agents.as_ref().is_some_and(|agents| !agents.is_empty())
+    }
+
+    /// The steps and agents that `history` has otherwise than this run, as people read them.
     pub fn changed(&self, history: &History) -> Vec<String> {
-        changed(&self.definition, history)
+        let agents = agents::changed(self.agents.as_deref(), history).unwrap_or_default();
+        changed(&self.definition, history).into_iter().chain(agents).collect()
     }
 }
 

@@ -324,6 +324,40 @@ fn the_figures_are_those_of_stats_and_of_earlier_runs() {
 
 /// Which items end otherwise than in the last run without a failure, or in one that is named.
 #[test]
+fn an_agent_that_was_set_otherwise_since_the_last_good_run_is_named() {
+    let place =
+        Place::new("# Review\n\n## Review @reviewer [effects:: none]\ntext::String → verdict::String\n");
+    let settings = |model: &str, end: &str| {
+        let program = format!("cat > /dev/null; {end}");
+        format!(
+            "[agents.reviewer]\ncommand = [\"sh\", \"-c\", \"{program}\", \"{model}\", \"--api-key\", \"hunter2\"]\n"
+        )
+    };
+    place.write("orderflow.toml", &settings("v1.3", "echo fine"));
+    assert_eq!(place.run("--input text=x --quiet").exit, Some(0));
+    let good = place.orderflow("runs --format json");
+    let good: Value = serde_json::from_str(&good.out).unwrap();
+    let good = good[0]["name"].as_str().unwrap().to_owned();
+    place.write("orderflow.toml", &settings("v1.4", "exit 65"));
+    assert_eq!(place.run("--input text=x --quiet").exit, Some(1));
+    let now = page(&place);
+    let said = "agent reviewer: command sh -c cat > /dev/null; echo fine v1.3 --api-key ******** → \
+                sh -c cat > /dev/null; exit 65 v1.4 --api-key ********";
+    let fails = text(&now, "<section class=\"fails\"", "</section>").replace("&gt;", ">");
+    assert!(
+        fails.contains(&format!("changed since {good}, the last run without a failure: {said}")),
+        "{fails}"
+    );
+    let view = text(&now, "id=\"_compare\"", "</section>").replace("&gt;", ">");
+    assert!(
+        view.contains(&format!("Steps and agents No step was changed. Changed since then: {said}")),
+        "{view}"
+    );
+    let summary = place.orderflow(&format!("report last --format markdown --baseline {good}")).out;
+    assert!(summary.contains(&format!("- no step was changed\n- `{said}`\n\n")), "{summary}");
+}
+
+#[test]
 fn a_run_is_compared_with_an_earlier_one() {
     let place = parcels();
     let first = page(&place);
@@ -352,7 +386,7 @@ fn a_run_is_compared_with_an_earlier_one() {
     assert!(view.contains(&format!("Compared with {good} It began at 20")), "{view}");
     assert!(view.contains(" and ended without a failure. Here is "), "{view}");
     assert!(
-        view.contains("1 item failed here and succeeded there: p2 3 items only here: p3 , p4 , p5 1 item only there: p0 Steps Changed since then: Ship step "),
+        view.contains("1 item failed here and succeeded there: p2 3 items only here: p3 , p4 , p5 1 item only there: p0 Steps and agents Changed since then: Ship step "),
         "{view}"
     );
     assert!(view.contains(" Ship 3 → 5 100 % → 60 % worse "), "{view}");

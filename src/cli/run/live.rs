@@ -21,7 +21,7 @@ use super::results::Results;
 use super::telemetry::Telemetry;
 use super::waits;
 use super::write::{self, NewRows};
-use super::{Launch, LogFormat, bind, elsewhere, limits, logged, not_alone, paths};
+use super::{Launch, LogFormat, bind, described, elsewhere, limits, logged, not_alone, paths};
 use crate::diag::render::visible;
 use crate::engine::Policy;
 use crate::event::StopReason;
@@ -150,6 +150,7 @@ pub fn run(
     };
     let bindings = doers.bind(document, &part.graph, bound, &work.stubbed)?;
     let spans = telemetry.as_ref().map(|to| doers.destination(&to.sink(), &document.source.name));
+    let stored_agents = (!away).then(|| described::agents(&doers, settings, bindings.redactor()));
     let stubbed_steps = if away { Vec::new() } else { doers.stubbed_steps() };
     let graph = Arc::new(part.graph);
     let mut policy = policy(&launch, (&graph, &bindings), settings, terminal);
@@ -228,6 +229,7 @@ pub fn run(
             launch.options.children = document.children.stored();
             launch.options.uncompensated = graph.without_compensation();
             launch.options.inner_events = graph.inner_events();
+            launch.options.agents = stored_agents;
             let (options, items) = (launch.options.clone(), work.store(&home)?);
             let new = New { run: id, started, document: text, options, items };
             if away {

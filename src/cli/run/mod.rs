@@ -5,6 +5,7 @@ mod again;
 mod bind;
 mod board;
 mod channels;
+mod described;
 mod display;
 mod elsewhere;
 mod explain;

@@ -40,6 +40,23 @@ pub(super) fn is_issued(word: &str) -> bool {
     word.len() >= SHORTEST && ISSUED.iter().any(|start| word.starts_with(start))
 }
 
+/// The words of a command without what looks like a key.
+pub fn without_keys(words: &[String]) -> String {
+    let names = |word: &str| names_secret(word.trim_start_matches('-'));
+    let (mut shown, mut named) = (Vec::new(), false);
+    for word in words {
+        let after_name =
+            std::mem::replace(&mut named, word.starts_with('-') && !word.contains('=') && names(word));
+        let assigned = word.split_once('=').filter(|(name, _)| names(name));
+        shown.push(match assigned {
+            _ if is_issued(word) || after_name && !word.starts_with('-') => MASKED.to_owned(),
+            Some((name, _)) => format!("{name}={MASKED}"),
+            None => word.clone(),
+        });
+    }
+    shown.join(" ")
+}
+
 /// Whether a name says that its value is secret.
 pub(super) fn names_secret(name: &str) -> bool {
     let name = name.to_lowercase();
@@ -183,5 +200,23 @@ fn assignments(text: &str, hidden: &mut Vec<Range<usize>>) {
             hidden.push(from..value.end);
         }
         start += line.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_without_its_keys() {
+        for (command, shown) in [
+            ("agent --model gpt-4 -v", "agent --model gpt-4 -v"),
+            ("agent --api-key abc --max-tokens 5", "agent --api-key ******** --max-tokens 5"),
+            ("agent --token=abc TOKEN=abc", "agent --token=******** TOKEN=********"),
+            ("agent sk-0123456789 --password --verbose", "agent ******** --password --verbose"),
+        ] {
+            let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+            assert_eq!(without_keys(&words), shown);
+        }
     }
 }

@@ -15,6 +15,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+pub use clear::without_keys;
 pub use names::names;
 pub use notify::Notify;
 pub use read::read;
