@@ -10,7 +10,7 @@ use crate::diag::render::visible;
 use crate::disk::Target;
 use crate::history::History;
 use crate::journal::{self, Lock};
-use crate::page::{self, Compared, PageData, PageMode, PastRun};
+use crate::page::{self, Compared, OtherRun, PageData, PageMode, PastRun};
 use crate::view::bytes;
 use anyhow::Context;
 use std::io::Write;
@@ -85,6 +85,56 @@ fn past(history: &History, folder: &Path) -> Vec<PastRun> {
     past
 }
 
+/// The earlier runs of the same document, the oldest first, without a look at their events.
+pub(super) fn earlier(history: &History, folder: &Path) -> Vec<OtherRun> {
+    let header = history.header();
+    let all = find::all().unwrap_or_default();
+    let mut found = Vec::new();
+    for (other, name) in find::latest_first(&all) {
+        if found.len() >= PAST {
+            break;
+        }
+        let known = journal::read(other).ok().map(|(known, _)| known);
+        let known = known.filter(|known| {
+            other != folder && known.document.path == header.document.path && known.started < header.started
+        });
+        found.extend(known.map(|known| OtherRun {
+            name: visible(&name),
+            started: visible(&known.started),
+            good: false,
+        }));
+    }
+    found.reverse();
+    found
+}
+
+/// Adds to the page of an active run, which is read again and again, what it is compared with only if that is `baseline`.
+///
+/// # Errors
+/// As for [`compare`].
+pub(super) fn compare_active(
+    data: &mut PageData,
+    history: &History,
+    folder: &Path,
+    (baseline, earlier): (Option<&Path>, Vec<OtherRun>),
+) -> anyhow::Result<()> {
+    refuse_itself(folder, baseline)?;
+    data.others = earlier;
+    if let Some(other) = baseline {
+        let beside = Compared::of(data, history, &History::open(other)?, &find::called(other)?)?;
+        data.compared = Some(beside);
+    }
+    Ok(())
+}
+
+fn refuse_itself(folder: &Path, baseline: Option<&Path>) -> anyhow::Result<()> {
+    if baseline == Some(folder) {
+        let help = "name another run of the document; orderflow runs lists them";
+        return Err(Stop::new(Exit::Usage, "a run is not compared with itself").help(help).into());
+    }
+    Ok(())
+}
+
 /// Adds to a page its earlier runs, and compares it with `baseline`; without one with the last earlier run without a
 /// failure, or the last.
 ///
@@ -96,10 +146,7 @@ pub(super) fn compare(
     folder: &Path,
     baseline: Option<&Path>,
 ) -> anyhow::Result<()> {
-    if baseline == Some(folder) {
-        let help = "name another run of the document; orderflow runs lists them";
-        return Err(Stop::new(Exit::Usage, "a run is not compared with itself").help(help).into());
-    }
+    refuse_itself(folder, baseline)?;
     let past = past(history, folder);
     let beside = |other: &Path| Compared::of(data, history, &History::open(other)?, &find::called(other)?);
     let compared = match baseline {

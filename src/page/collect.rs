@@ -148,6 +148,7 @@ impl PageData {
             cut,
             rail: Rail::of(graph),
             past: Vec::new(),
+            others: Vec::new(),
             changed: None,
             compared: None,
             graph: history.graph.clone(),

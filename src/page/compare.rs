@@ -133,8 +133,8 @@ impl Compared {
         }
         let changed: Vec<String> = self.changed.iter().map(|step| code(step)).collect();
         match changed.is_empty() {
-            true => out.push_str("- no step was changed\n\n"),
-            false => out.push_str(&format!("- changed since then: {}\n\n", changed.join(" "))),
+            true => out.push_str("- no step was changed\n"),
+            false => out.push_str(&format!("- changed since then: {}\n", changed.join(" "))),
         }
         for agent in self.agents.iter().flatten() {
             out.push_str(&format!("- {}\n", code(agent)));
@@ -207,7 +207,15 @@ fn items(data: &PageData, other: &History) -> anyhow::Result<(Vec<Differing>, u6
 
 /// The comparison as a view of the page; `served` with links to compare with other runs.
 pub fn view(data: &PageData, served: bool) -> Markup {
-    let Some(compared) = &data.compared else { return html! {} };
+    let Some(compared) = &data.compared else {
+        return html! {
+            @if !data.others.is_empty() {
+                h2 id="_compare-title" { "Compare" }
+                p.dim { "An active run is compared with the run that you choose, as far as it has come." }
+                (others(data, None, served))
+            }
+        };
+    };
     let differs = compared.items.iter().any(|one| one.way != Way::BothFailed);
     html! {
         h2 id="_compare-title" { "Compared with " span.mono { (compared.name) } }
@@ -221,19 +229,19 @@ pub fn view(data: &PageData, served: bool) -> Markup {
         h3 { "Steps and agents" }
         @if compared.changed.is_empty() { p { "No step was changed." } }
         @else { p { "Changed since then: " (compared.changed.join(", ")) } }
+        @match compared.agents.as_deref() {
+            Some([]) => @if data.graph.steps.iter().any(|step| step.agent.is_some()) { p { "No agent was set otherwise." } },
+            Some(agents) => @for agent in agents { p { "Changed since then: " (agent) } },
+            None => p.dim { "How the agents were set is not stored with one of the runs." },
+        }
         (steps(data, compared))
-        (others(data, compared, served))
+        (others(data, Some(compared), served))
     }
 }
 
 fn items_line(one: &Differing) -> Markup {
     let (icon, said) = one.way.said();
     let more = one.count.saturating_sub(one.keys.len() as u64);
-        @match compared.agents.as_deref() {
-            Some([]) => @if data.graph.steps.iter().any(|step| step.agent.is_some()) { p { "No agent was set otherwise." } },
-            Some(agents) => @for agent in agents { p { "Changed since then: " (agent) } },
-            None => p.dim { "How the agents were set is not stored with one of the runs." },
-        }
     html! {
         p {
             (glyph(icon)) " " b { (words::count(one.count, "item")) } " " (said) ": "
@@ -320,13 +328,15 @@ fn both(then: Option<String>, now: Option<String>) -> Markup {
 }
 
 /// With which runs it can be compared besides.
-fn others(data: &PageData, compared: &Compared, served: bool) -> Markup {
-    let others = data.past.iter().rev().filter(|run| run.name != compared.name);
+fn others(data: &PageData, compared: Option<&Compared>, served: bool) -> Markup {
+    let is_other = |name: &str| compared.is_none_or(|compared| compared.name != name);
+    let others = data.others.iter().rev().filter(|run| is_other(&run.name));
+    let first = others.clone().next().map_or_else(|| "RUN".to_owned(), |run| word(&run.name));
     html! {
         @if !served {
-            p.cmd { span.dim { "with another run: " } code { "orderflow report " (data.run.name) " --baseline " (data.past.iter().rev().find(|run| run.name != compared.name).map_or_else(|| "RUN".to_owned(), |run| word(&run.name))) } }
+            p.cmd { span.dim { "with another run: " } code { "orderflow report " (data.run.name) " --baseline " (first) } }
         } @else if others.clone().next().is_some() {
-            h3 { "Compare with another run" }
+            @if compared.is_some() { h3 { "Compare with another run" } }
             @for run in others {
                 p {
                     a.mono href={ "?baseline=" (encoded(&run.name)) "#view=compare" } { (run.name) }

@@ -44,6 +44,9 @@ pub struct PageData {
     /// Earlier runs of the same document, the oldest first.
     #[serde(skip)]
     pub past: Vec<PastRun>,
+    /// Runs that it can be compared with, the oldest first.
+    #[serde(skip)]
+    pub others: Vec<OtherRun>,
     /// What was changed since the last run without a failure.
     #[serde(skip)]
     pub changed: Option<String>,
@@ -60,33 +63,46 @@ pub struct PageData {
     pub verdicts: Vec<Verdict>,
 }
 
-impl PageData {
-    /// Adds earlier runs of the same document, the oldest first, and the one that it is compared with.
-    pub fn compare(&mut self, history: &History, past: Vec<PastRun>, compared: Option<Compared>) {
 fn ids<S: Serializer>(questions: &[OpenQuestion], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(questions.iter().map(|question| &question.id))
 }
 
+impl PageData {
+    /// Adds earlier runs of the same document, the oldest first, and the one that it is compared with.
+    pub fn compare(&mut self, history: &History, past: Vec<PastRun>, compared: Option<Compared>) {
         self.changed = past.iter().rev().find(|run| run.good).map(|run| {
             let changed = run.changed(history);
             match changed.len() {
-                0 => format!("no step was changed since {}, the last run without a failure", run.name),
-                _ => format!(
-                    "changed since {}, the last run without a failure: {}",
                 0 if run.has_agents() => {
                     format!(
                         "no step and no agent was changed since {}, the last run without a failure",
                         run.name
                     )
                 }
+                0 => format!("no step was changed since {}, the last run without a failure", run.name),
+                _ => format!(
+                    "changed since {}, the last run without a failure: {}",
                     run.name,
                     changed.join(", ")
                 ),
             }
         });
+        let other =
+            |run: &PastRun| OtherRun { name: run.name.clone(), started: run.started.clone(), good: run.good };
+        self.others = past.iter().map(other).collect();
         self.past = past;
         self.compared = compared;
     }
+}
+
+/// A run that the page can be compared with.
+#[derive(Clone, Debug)]
+pub struct OtherRun {
+    pub name: String,
+    /// RFC 3339.
+    pub started: String,
+    /// Whether it is known to have ended without a failure.
+    pub good: bool,
 }
 
 /// The run as a whole.

@@ -173,7 +173,7 @@ fn header(data: &PageData, icon: &str, word: &str, api: Option<&str>) -> Markup 
     html! {
         header.bar id="_bar" {
             @if served { p { a href="/" { "← Runs" } } }
-            div.title { span class={ "verdict v-" (icon) } { (glyph(icon)) " " (word) } " " h1 { (run.workflow) } " " span.mono.dim title=(run.id) { (run.name) } }
+            div.title { span class={ "verdict v-" (icon) } { (glyph(icon)) " " (word) } " " h1 title=(run.workflow) { (run.workflow) } " " span.mono.dim title=(run.id) { (run.name) } }
             p { (items) span id="_counts" { (outcome(&run.counts)) } }
             p.dim id="_facts" { span id="_wall" { (milliseconds(wall)) } @for fact in &facts { " · " (fact) } }
             @if let Some(api) = api { p { a href={ (api.trim_start_matches("/api")) "/report.html" } download={ "report-" (run.name) ".html" } { "Save as a file" } } }
@@ -184,7 +184,7 @@ fn header(data: &PageData, icon: &str, word: &str, api: Option<&str>) -> Markup 
                 a href="#view=graph" data-view="graph" { "Graph" }
                 a href="#view=timeline" data-view="timeline" { "Timeline" }
                 a href="#view=figures" data-view="figures" { "Figures" }
-                @if data.compared.is_some() { a href="#view=compare" data-view="compare" { "Compare" } }
+                @if data.compared.is_some() || !data.others.is_empty() { a href="#view=compare" data-view="compare" { "Compare" } }
             }
         }
     }

@@ -24,14 +24,14 @@ mod margin;
 mod moments;
 mod needs;
 mod past;
-mod rail;
 mod questions;
+mod rail;
 mod summary;
 
 pub use compare::Compared;
 pub use data::{
-    PageAttempts, PageAwait, PageCause, PageData, PageEnds, PageGate, PageInput, PageItems, PageRun,
-    PageStep, PageText, PageValue, PageWaits,
+    OtherRun, PageAttempts, PageAwait, PageCause, PageData, PageEnds, PageGate, PageInput, PageItems,
+    PageRun, PageStep, PageText, PageValue, PageWaits,
 };
 pub use files::PageFile;
 pub use html::{PageMode, json, policy, render};

@@ -127,8 +127,8 @@ pub trait RunService: Send + Sync + 'static {
     /// # Errors
     /// It does not exist.
     fn home(&self, run: &str) -> Result<PathBuf, Refusal>;
-    /// The page of a run, with its content security policy. A run that no process runs is compared with the run
-    /// `baseline`, or else with an earlier one.
+    /// The page of a run, with its content security policy. It is compared with the run `baseline`; without one, a run that
+    /// no process runs with an earlier one.
     ///
     /// # Errors
     /// The run does not exist, or cannot be read.

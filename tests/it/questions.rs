@@ -116,3 +116,75 @@ fn a_person_at_the_terminal_answers_the_questions_of_tools() {
     }
     assert_eq!(outputs(1, "size"), r#""the answer was accept: large""#, "{item}");
 }
+
+/// The only question that is open, once it has this text.
+fn asked(place: &Place, server: &Serving, text: &str) -> Value {
+    let open = || server.json("/api/runs/last/questions");
+    place.until(text, || open()[0]["question"] == text);
+    let all = open();
+    assert_eq!(all.as_array().map(Vec::len), Some(1), "{all}");
+    all[0].clone()
+}
+
+#[test]
+fn a_person_elsewhere_answers_over_http_and_only_the_first_answer_counts() {
+    let place = place("allow = [\"read\"]\nask = true");
+    assert_eq!(place.orderflow("run flow.md --quiet --input task=x").exit, Some(0));
+    let server = Serving::start(place.command("serve"));
+    let earlier = server.json("/api/runs")[0]["name"].as_str().unwrap().to_owned();
+    let started =
+        server.post("/api/runs", &json!({"document": "flow.md", "inputs": {"task": "x"}}).to_string());
+    assert_eq!(started.status, 201, "{started:?}");
+    let edit = asked(&place, &server, "permission to edit a.txt");
+    assert_eq!(
+        [&edit["item"], &edit["step"], &edit["agent"], &edit["values"]],
+        [&json!("1"), &json!("Fix"), &json!("coder"), &json!([])]
+    );
+    let answer = |question: &Value, more: Value| {
+        let mut body = json!({"question": question["id"], "agrees": true});
+        body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        server.post("/api/runs/last/answer", &body.to_string())
+    };
+    let page = format!("/runs/{}", started.json()["run"].as_str().unwrap());
+    let shown = server.get(&page).text();
+    assert!(
+        shown.contains("An agent asks a person") && shown.contains("permission to edit a.txt"),
+        "{shown}"
+    );
+    // It is active, and compared with the run that is chosen.
+    assert!(
+        shown.contains(&format!("<a class=\"mono\" href=\"?baseline={earlier}#view=compare\">")),
+        "{shown}"
+    );
+    let beside = server.get(&format!("{page}?baseline={earlier}")).text();
+    assert!(beside.contains(&format!("Compared with <span class=\"mono\">{earlier}</span>")), "{beside}");
+    let unfit = answer(&edit, json!({"values": {"size": 1}}));
+    assert_eq!(
+        (unfit.status, &unfit.json()["error"]),
+        (422, &json!("the question does not ask for a value `size`"))
+    );
+    assert_eq!(answer(&edit, json!({"by": " "})).status, 422);
+    let yes = answer(&edit, json!({"by": "@ops", "note": "only this once"}));
+    assert_eq!(
+        (yes.status, &yes.json()["by"], &yes.json()["agrees"]),
+        (200, &json!("ops"), &json!(true)),
+        "{yes:?}"
+    );
+    for question in [&edit, &json!({"id": "never"})] {
+        let late = answer(question, json!({"agrees": false}));
+        let why = "the question was answered before, or its attempt has ended; the answer changes nothing";
+        assert_eq!((late.status, &late.json()["error"]), (409, &json!(why)), "{late:?}");
+    }
+    let execute = asked(&place, &server, "permission to execute a.txt");
+    assert_eq!(answer(&execute, json!({"agrees": false, "by": "bo"})).status, 200);
+    place.until("done", || server.json("/api/runs/last")["state"] == "done");
+    assert_eq!(server.json("/api/runs/last/questions"), json!([]));
+    assert_eq!(
+        decisions(&place),
+        [
+            "permission to read a.txt: allowed",
+            "permission to edit a.txt: allowed by ops: only this once",
+            "permission to execute a.txt: rejected by bo",
+        ]
+    );
+}

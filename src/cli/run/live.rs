@@ -263,9 +263,9 @@ pub fn run(
         home: home.clone(),
         notify: people::notifier(settings)?,
         display: progress.display().filter(|_| std::io::stdin().is_terminal()),
+        away: !launch.no_journal && (launch.wait || is_served()),
     };
     let attending = (desk, decided.clone(), launch.wait, channels.of(&head.run, &head.started));
-        away: !launch.no_journal && (launch.wait || is_served()),
     let observers: Vec<&mut dyn Observer> =
         vec![&mut record, &mut progress, &mut outline, &mut decided, &mut results];
     let (outcome, caught) = match followed {

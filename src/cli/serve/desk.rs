@@ -13,8 +13,10 @@ use crate::event::{Arrival, Decision};
 use crate::history::History;
 use crate::history::dead_letters::{self, LetterTable};
 use crate::journal::{self, Lock};
-use crate::page::{self, PageData, PageMode};
-use crate::runtime::{clock, new_run_id, unix_millis};
+use crate::page::{self, OtherRun, PageData, PageMode};
+use crate::runtime::{
+    Answering, OpenQuestion, QuestionAnswer, answer_question, clock, new_run_id, open_questions, unix_millis,
+};
 use crate::serve::{
     AnswerRequest, Answered, DecideRequest, Doing, ListPart, LogsRequest, Refusal, RefusalKind, RunAct,
     RunService, StartRequest,
@@ -22,25 +24,52 @@ use crate::serve::{
 use crate::value::Value;
 use anyhow::Context;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The runs of the folder in which the server was started.
 pub struct FolderDesk {
     folder: PathBuf,
     commanded: Commanded,
+    earlier: EarlierRuns,
+}
+
+/// By the folder of an active run, the earlier runs of its document: they stay the same while its page is read.
+#[derive(Default)]
+struct EarlierRuns(Mutex<HashMap<PathBuf, Vec<OtherRun>>>);
+
+/// For how many runs they are known at once.
+const KNOWN: usize = 64;
+
+impl EarlierRuns {
+    fn of(&self, history: &History, home: &Path) -> Vec<OtherRun> {
+        let known = |all: &HashMap<_, Vec<OtherRun>>| all.get(home).cloned();
+        if let Some(found) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return found;
+        }
+        let found = report::earlier(history, home);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= KNOWN {
+            all.clear();
+        }
+        all.insert(home.to_owned(), found.clone());
+        found
+    }
 }
 
 impl FolderDesk {
+    /// `pages` says whether the runs have pages on which people answer what agents ask.
+    ///
     /// # Errors
     /// The path of this program is not known.
     pub fn new(folder: PathBuf, pages: bool) -> anyhow::Result<FolderDesk> {
         let program = std::env::current_exe().context("cannot find the path of orderflow")?;
         let state = find::stored_in().map(Path::to_owned);
-        Ok(FolderDesk { commanded: Commanded { program, folder: folder.clone(), state }, folder })
+        let commanded = Commanded { program, folder: folder.clone(), state, pages };
+        Ok(FolderDesk { commanded, folder, earlier: EarlierRuns::default() })
     }
 
     /// A document of the served folder.
@@ -61,8 +90,6 @@ impl FolderDesk {
     /// It is elsewhere, or does not exist.
     pub fn file(&self, said: &str) -> Result<PathBuf, Refusal> {
         self.below(said, ("file", "one"))
-    /// `pages` says whether the runs have pages on which people answer what agents ask.
-    ///
     }
 
     fn below(&self, said: &str, (what, kind): (&str, &str)) -> Result<PathBuf, Refusal> {
@@ -141,6 +168,10 @@ impl FolderDesk {
         let home = home(&run)?;
         match act {
             RunAct::Decide(request) => blocking(move || decide(&home, request)).await,
+            RunAct::Answer(request) => {
+                let answered = tokio::task::spawn_blocking(move || answer_one(&home, request)).await;
+                answered.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Internal, "a bug in orderflow")))
+            }
             RunAct::Signal(arrival) => blocking(move || signal(&home, arrival)).await,
             RunAct::Cancel => self.command(&home, "cancel", Vec::new(), Vec::new()).await,
             RunAct::Retry(keys) => self.command(&home, "retry", of_items(&keys), Vec::new()).await,
@@ -168,13 +199,29 @@ impl FolderDesk {
         if before.is_none() {
             return Err(Refusal::new(RefusalKind::Internal, "the journal of the run cannot be read"));
         }
-            RunAct::Answer(request) => {
-                let answered = tokio::task::spawn_blocking(move || answer_one(&home, request)).await;
-                answered.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Internal, "a bug in orderflow")))
-            }
         let begun = |process| journal::last_holder(home) == Some(process) && tip(home) != before;
         self.commanded.run(arguments, input, None, begun).await?;
         Ok(json!({ "run": find::name(home) }))
+    }
+
+    /// The page of the run in the folder `home`, with its content security policy.
+    fn page_of(
+        &self,
+        home: &Path,
+        baseline: Option<&Path>,
+        mode: &PageMode,
+    ) -> anyhow::Result<(String, String)> {
+        let held = Lock::is_held(home)?;
+        let history = History::open(home)?;
+        let mut data = PageData::collect(&history, &find::called(home)?, held)?;
+        match held && *mode != PageMode::File {
+            true => {
+                let earlier = self.earlier.of(&history, home);
+                report::compare_active(&mut data, &history, home, (baseline, earlier))?;
+            }
+            false => report::compare(&mut data, &history, home, baseline)?,
+        }
+        Ok((page::render(&data, mode)?, page::policy(mode)))
     }
 }
 
@@ -191,11 +238,11 @@ impl RunService for FolderDesk {
         let home = self::home(run)?;
         let baseline = baseline.map(self::home).transpose()?;
         let mode = PageMode::Served { api: format!("/api/runs/{}", find::name(&home)) };
-        page_of(&home, baseline.as_deref(), &mode).map_err(|error| refusal(&error))
+        self.page_of(&home, baseline.as_deref(), &mode).map_err(|error| refusal(&error))
     }
 
     fn report(&self, run: &str) -> Result<(String, String), Refusal> {
-        page_of(&self::home(run)?, None, &PageMode::File).map_err(|error| refusal(&error))
+        self.page_of(&self::home(run)?, None, &PageMode::File).map_err(|error| refusal(&error))
     }
 
     fn runs(&self) -> Answered {
@@ -241,6 +288,10 @@ impl RunService for FolderDesk {
     fn gates(&self, run: &str) -> Answered {
         let home = home(run)?;
         answer(|| gates(&History::open(&home)?))
+    }
+
+    fn questions(&self, run: &str) -> Answered {
+        Ok(open_questions(&home(run)?).into_iter().map(question).collect::<Vec<_>>().into())
     }
 
     fn dead_letters(&self, run: &str) -> Answered {
@@ -290,14 +341,57 @@ fn home(run: &str) -> Result<PathBuf, Refusal> {
 }
 
 fn decide(home: &Path, request: DecideRequest) -> anyhow::Result<Value> {
-    fn questions(&self, run: &str) -> Answered {
-        Ok(open_questions(&home(run)?).into_iter().map(question).collect::<Vec<_>>().into())
-    }
-
     let DecideRequest { approved, step, items, by, note } = request;
     let by = name_of(by)?;
     let decision = Decision { approved, by, note, at: unix_millis() };
     record_decision(home, &step, items, &decision, &mut Terminal::new())
+}
+
+/// Who answers.
+fn name_of(by: Option<String>) -> anyhow::Result<String> {
+    let by = by.unwrap_or_else(user).trim().trim_start_matches('@').to_owned();
+    match by.is_empty() {
+        true => Err(Stop::new(Exit::Invalid, "the name is empty").into()),
+        false => Ok(by),
+    }
+}
+
+/// `{id, item, step, agent, question, values: [{name, schema, required}], since}`.
+fn question(one: OpenQuestion) -> Value {
+    let values = one.values.iter().map(
+        |asked| json!({ "name": visible(&asked.name), "schema": asked.schema, "required": asked.required }),
+    );
+    json!({
+        "id": one.id,
+        "item": visible(&one.item),
+        "step": visible(&one.step),
+        "agent": one.agent.as_deref().map(visible),
+        "question": visible(&one.text),
+        "values": values.collect::<Vec<_>>(),
+        "since": clock(one.since),
+    })
+}
+
+fn answer_one(home: &Path, request: AnswerRequest) -> Answered {
+    let AnswerRequest { question, agrees, values, by, note } = request;
+    let by = name_of(by).map_err(|error| refusal(&error))?;
+    let at = clock(unix_millis());
+    let reply = QuestionAnswer { agrees, by: by.clone(), note: note.clone(), values };
+    match answer_question(home, &question, &reply).map_err(|error| internal(&error.into()))? {
+        Answering::Taken => Ok(json!({
+            "run": find::name(home), "question": question, "agrees": agrees, "by": by, "note": note, "at": at,
+        })),
+        Answering::Gone => {
+            let message =
+                "the question was answered before, or its attempt has ended; the answer changes nothing";
+            Err(Refusal::new(RefusalKind::Conflict, message))
+        }
+        Answering::Unfit(why) => Err(Refusal::new(RefusalKind::Invalid, why)),
+        Answering::NotTaken => {
+            let message = "the run has not taken the answer within 10 s, so it was withdrawn";
+            Err(Refusal::new(RefusalKind::Conflict, message))
+        }
+    }
 }
 
 /// Asks the table of failed items that can be retried.
@@ -347,67 +441,8 @@ fn gates(history: &History) -> anyhow::Result<Value> {
             "decided": decided,
             "waiting": waiting.remove(&id).unwrap_or_default(),
         })
-/// Who answers.
-fn name_of(by: Option<String>) -> anyhow::Result<String> {
-    let by = by.unwrap_or_else(user).trim().trim_start_matches('@').to_owned();
-    match by.is_empty() {
-        true => Err(Stop::new(Exit::Invalid, "the name is empty").into()),
-        false => Ok(by),
-    }
-}
-
-/// `{id, item, step, agent, question, values: [{name, schema, required}], since}`.
-fn question(one: OpenQuestion) -> Value {
-    let values = one.values.iter().map(
-        |asked| json!({ "name": visible(&asked.name), "schema": asked.schema, "required": asked.required }),
-    );
-    json!({
-        "id": one.id,
-        "item": visible(&one.item),
-        "step": visible(&one.step),
-        "agent": one.agent.as_deref().map(visible),
-        "question": visible(&one.text),
-        "values": values.collect::<Vec<_>>(),
-        "since": clock(one.since),
-    })
-}
-
-fn answer_one(home: &Path, request: AnswerRequest) -> Answered {
-    let AnswerRequest { question, agrees, values, by, note } = request;
-    let by = name_of(by).map_err(|error| refusal(&error))?;
-    let at = clock(unix_millis());
-    let reply = QuestionAnswer { agrees, by: by.clone(), note: note.clone(), values };
-    match answer_question(home, &question, &reply).map_err(|error| internal(&error.into()))? {
-        Answering::Taken => Ok(json!({
-            "run": find::name(home), "question": question, "agrees": agrees, "by": by, "note": note, "at": at,
-        })),
-        Answering::Gone => {
-            let message =
-                "the question was answered before, or its attempt has ended; the answer changes nothing";
-            Err(Refusal::new(RefusalKind::Conflict, message))
-        }
-        Answering::Unfit(why) => Err(Refusal::new(RefusalKind::Invalid, why)),
-        Answering::NotTaken => {
-            let message = "the run has not taken the answer within 10 s, so it was withdrawn";
-            Err(Refusal::new(RefusalKind::Conflict, message))
-        }
-    }
-}
-
     });
     Ok(gates.collect::<Vec<_>>().into())
-}
-
-/// The page of the run in the folder `home`, with its content security policy.
-fn page_of(home: &Path, baseline: Option<&Path>, mode: &PageMode) -> anyhow::Result<(String, String)> {
-    let held = Lock::is_held(home)?;
-    let history = History::open(home)?;
-    let mut data = PageData::collect(&history, &find::called(home)?, held)?;
-    // An active run is read again and again.
-    if !held || *mode == PageMode::File {
-        report::compare(&mut data, &history, home, baseline)?;
-    }
-    Ok((page::render(&data, mode)?, page::policy(mode)))
 }
 
 /// The number of rows of a journal and the checksum of the last.

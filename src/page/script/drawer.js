@@ -163,6 +163,14 @@ function stepOverview(step, t) {
   if (N > 1) list("Slowest", slow.sort((a, b) => D.ends.took[b] - D.ends.took[a]).slice(0, 5), itemLink);
   return out;
 }
+// A failed item continues with the step that failed.
+function again(item, step, t) {
+  const state = fold(t)[item < 0 ? N : item], cause = item >= 0 ? D.causes[D.items.cause[item]] : null;
+  if (t !== Infinity || D.run.live || ![2, 4, 5].includes(state) || item >= 0 && (!cause || cause.step !== step) || item < 0 && stepOfItem(item, step, t).state !== "bad") return null;
+  if (api) return el("form", { class: "act", "data-act": "retry", "data-items": JSON.stringify([keyOf(item)]) }, el("button", { type: "submit" }, "Retry from here"), el("span", { class: "said", role: "status" }));
+  return el("p", { class: "cmd" }, el("span", { class: "dim" }, "to retry from here: "), el("code", {}, "orderflow retry " + D.run.name + (D.run.single ? "" : " --item " + word(keyOf(item)))));
+}
+const word = text => /^[\w./:@-]+$/.test(text) ? text : "'" + text.replace(/'/g, "'\\''") + "'";
 const TABS = [["in", "In", tabIn], ["out", "Out", tabOut], ["log", "Log", tabLog], ["attempts", "Attempts", tabAttempts], ["compensation", "Compensation", tabCompensation], ["talk", "Conversation", tabTalk], ["inner", "Document", tabInner]];
 let returnTo = null;
 function drawDrawer(item, t) {
@@ -206,6 +214,6 @@ function drawDrawer(item, t) {
     $("_tab-" + next).focus();
   });
   const [lines] = marginOfItem(step, who, t);
-  put([...head, ...lines.slice(0, 2), bar, el("div", { role: "tabpanel", id: "_panel", "aria-labelledby": "_tab-" + wanted[0], tabindex: 0 }, wanted[2](who, step, t))]);
+  put([...head, ...lines.slice(0, 2), again(who, step, t), bar, el("div", { role: "tabpanel", id: "_panel", "aria-labelledby": "_tab-" + wanted[0], tabindex: 0 }, wanted[2](who, step, t))]);
 }
 

@@ -32,7 +32,7 @@ const inView = node => { const box = node.getBoundingClientRect(); return box.to
 
 // Keys.
 function help() {
-  const keys = [["j k", "next and previous step"], ["f", "next failure"], ["n", "next item that waits for a person"], ["/", "find an item"], ["← →", "move among items or tabs"], ["Enter", "choose"], ["Esc", "close, then all items"], ["d r t g c", "document, graph, timeline, figures, compare"], ["?", "these keys"]];
+  const keys = [["j k", "next and previous step"], ["f", "next failure"], ["n", "next item that waits for a person"], ["/", "find an item"], ["← →", "move among items or tabs"], ["Enter", "choose"], ["Esc", "close, then all items"], ["d r t g c", "document, graph, timeline, figures, compare"], [", .", "what happened before and next"], ["?", "these keys"]];
   const box = el("dialog", { "aria-labelledby": "_keys" }, el("h2", { id: "_keys" }, "Keys"), el("dl", {}, keys.map(([key, text]) => [el("dt", {}, key.split(" ").map((one, i) => [i ? " " : "", el("kbd", {}, one)])), el("dd", {}, text)])), el("p", {}, el("button", { type: "button", onclick: () => box.close() }, "Close")));
   box.addEventListener("close", () => box.remove());
   body.append(box);
@@ -68,7 +68,7 @@ document.addEventListener("keydown", event => {
     return;
   }
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const act = { n: nextGate, j: () => walk(1), k: () => walk(-1), f: nextFailure, "?": help, d: () => go({ view: null }), r: () => go({ view: "graph" }), t: () => go({ view: "timeline" }), g: () => go({ view: "figures" }), c: () => go({ view: "compare" }),
+  const act = { n: nextGate, j: () => walk(1), k: () => walk(-1), f: nextFailure, "?": help, ",": () => stepTime(-1), ".": () => stepTime(1), d: () => go({ view: null }), r: () => go({ view: "graph" }), t: () => go({ view: "timeline" }), g: () => go({ view: "figures" }), c: () => go({ view: "compare" }),
     "/": () => buildStrip.search && (["figures", "compare"].includes(S.view) && go({ view: null }), buildStrip.search.focus()) }[event.key];
   if (act) { event.preventDefault(); act(); }
 });

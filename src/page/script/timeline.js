@@ -97,6 +97,45 @@ function drawTimeline(item, t, state) {
   box.replaceChildren(el("h2", { id: "_timeline-title" }, item === null ? "Timeline" : "Timeline of " + keyOf(item)), rows.length ? shown : none("Nothing has begun."), more > 0 ? none("… and " + num(more) + " more items: filter them above") : "", legend);
 }
 
+// What happened, in the order of time: its time, its kind and its place in the table of that kind.
+let happened = null;
+function changes() {
+  if (happened && happened.of === D) return happened.all;
+  const all = [], { items, attempts, ends, gates } = D;
+  for (let i = 0; i < items.at.length; i++) if (!items.state[i]) all.push([items.at[i], "item", i]);
+  for (let i = 0; i < attempts.item.length; i++) all.push([attempts.began[i], "began", i]);
+  gates.forEach((gate, i) => all.push([gate.at, "gate", i]));
+  for (let i = 0; i < attempts.item.length; i++) if (attempts.ended[i] >= 0) all.push([attempts.ended[i], "ended", i]);
+  gates.forEach((gate, i) => { if (gate.ended !== null) all.push([gate.ended, "decided", i]); });
+  for (let i = 0; i < ends.item.length; i++) if (!ends.attempts[i]) all.push([ends.at[i], "step", i]);
+  for (let i = 0; i < items.at.length; i++) if (items.state[i]) all.push([items.at[i], "item", i]);
+  all.sort((a, b) => a[0] - b[0]);
+  happened = { of: D, all };
+  return all;
+}
+function said([, kind, i]) {
+  const { items, attempts, ends, gates } = D, about = item => D.run.single && item >= 0 ? "" : keyOf(item) + ": ", title = step => D.steps[step].title;
+  if (kind === "item") return (D.run.single && items.item[i] >= 0 ? "the item " : keyOf(items.item[i]) + " ") + (items.state[i] ? ITEM[items.state[i]] : "began");
+  if (kind === "began") return about(attempts.item[i]) + title(attempts.step[i]) + " began" + (attempts.number[i] > 1 ? ", attempt " + attempts.number[i] : "");
+  if (kind === "ended") return about(attempts.item[i]) + title(attempts.step[i]) + " " + ["", "succeeded", "failed", "was stopped", "was lost"][attempts.outcome[i]];
+  if (kind === "step") return about(ends.item[i]) + title(ends.step[i]) + " " + STATUS_WORD[STATUS[ends.status[i]]];
+  return about(gates[i].item) + gates[i].title + (kind === "gate" ? " waits for a person" : ": " + (gates[i].said || gates[i].state));
+}
+// How many of them were before a moment, or at it.
+function countTo(t) {
+  const all = changes();
+  let [from, to] = [0, all.length];
+  while (from < to) { const half = (from + to) >> 1; if (all[half][0] <= t) from = half + 1; else to = half; }
+  return from;
+}
+function stepTime(by) {
+  if (!buildTime.range) return;
+  const all = changes(), t = moment(), now = Math.min(t, D.run.end);
+  if (by > 0) { const next = t === Infinity ? null : all[countTo(t)]; return go({ t: next && next[0] < D.run.end ? next[0] : null }); }
+  const last = countTo(now - 1);
+  go({ t: last ? all[last - 1][0] : 0 });
+}
+
 // The moment.
 let playing = null;
 function buildTime() {
@@ -117,7 +156,8 @@ function buildTime() {
     };
     playing = requestAnimationFrame(tick);
   };
-  bar.replaceChildren(play, range, el("span", { class: "at" }), el("span", { class: "ev dim" }), el("button", { type: "button", class: "end", onclick: () => { stop(); go({ t: null }); } }, D.run.live ? "Now" : "End"), el("button", { type: "button", class: "keys", "aria-label": "Keys", onclick: help }, "?"));
+  const to = (by, sign, name) => el("button", { type: "button", class: "near", "aria-label": name, title: name, onclick: () => { stop(); stepTime(by); } }, sign);
+  bar.replaceChildren(play, to(-1, "‹", "What happened before"), to(1, "›", "What happened next"), range, el("span", { class: "at" }), el("span", { class: "ev dim" }), el("button", { type: "button", class: "end", onclick: () => { stop(); go({ t: null }); } }, D.run.live ? "Now" : "End"), el("button", { type: "button", class: "keys", "aria-label": "Keys", onclick: help }, "?"));
   buildTime.fit = () => {
     const step = Math.max(1, Math.round(D.run.end / 240));
     range.step = step;
@@ -130,9 +170,11 @@ function drawTime(t) {
   if (!buildTime.range) return;
   const shown = t === Infinity ? D.run.end : t;
   buildTime.range.value = t === Infinity ? buildTime.range.max : t;
-  buildTime.range.setAttribute("aria-valuetext", t === Infinity ? (D.run.live ? "now" : "the end") : "at " + ms(t));
+  const count = t === Infinity ? 0 : countTo(t), last = count ? said(changes()[count - 1]) : "nothing has happened";
+  buildTime.range.setAttribute("aria-valuetext", t === Infinity ? (D.run.live ? "now" : "the end") : "at " + ms(t) + ": " + last);
   buildTime.at.textContent = ms(shown) + (t === Infinity ? "" : " of " + ms(D.run.end));
-  buildTime.ev.textContent = t === Infinity ? many(D.run.events, "event") : "";
+  buildTime.ev.textContent = t === Infinity ? many(D.run.events, "event") : num(count) + " of " + many(changes().length, "change") + " · " + last;
+  buildTime.ev.title = t === Infinity ? "" : last;
   buildTime.end.disabled = t === Infinity;
 }
 let countsText = null, verdict = null;
