@@ -30,7 +30,7 @@ impl Drop for Lock {
 /// Why the lock was not acquired.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another runner holds it, with its process id if known.
+    /// Another runner holds it, with its process id if known: not yet while it is acquiring the lock.
     By(Option<u32>),
     /// An error of the storage.
     Storage(io::Error),
@@ -52,18 +52,25 @@ impl Lock {
             let held = Folder::open(folder)?;
             let mut file = held.open_or_create(FILE)?;
             let whole = match held.handle().and_then(|handle| Ok((exclusively(&handle)?, handle))) {
+                // Until the file is locked, it may name the previous holder.
+                Ok((false, _)) if !is_locked(&file)? => return Err(LockError::By(None)),
                 Ok((false, _)) => return Err(LockError::By(holder(&mut file))),
-                Ok((true, handle)) => Some(handle),
+                Ok((true, handle)) => {
+                    sign(&mut file);
+                    Some(handle)
+                }
                 // Some network file systems cannot lock folders.
                 Err(_) => None,
             };
             if !exclusively(&file)? {
                 return Err(LockError::By(holder(&mut file)));
             }
-            let mut lock = Lock { folder: whole, file };
+            if whole.is_none() {
+                sign(&mut file);
+            }
+            let lock = Lock { folder: whole, file };
             // The previous holder may have removed the folder: then this lock is on a file without a name.
             if same(&held, &lock.file, folder)? {
-                sign(&mut lock.file);
                 return Ok(lock);
             }
         }

@@ -23,6 +23,18 @@ fn a_second_runner_is_refused_and_told_of_the_first() {
 }
 
 #[test]
+fn the_previous_holder_is_not_named_while_the_next_one_acquires() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("lock"), "4711\n").unwrap();
+    // As the next holder has it before it has locked the file.
+    let acquiring = std::fs::File::open(folder.path()).unwrap();
+    acquiring.lock().unwrap();
+    assert!(matches!(Lock::acquire(folder.path()), Err(LockError::By(None))));
+    drop(acquiring);
+    Lock::acquire(folder.path()).unwrap();
+}
+
+#[test]
 fn of_many_that_race_one_wins_however_many_only_ask() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

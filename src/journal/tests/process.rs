@@ -96,7 +96,7 @@ fn of_processes_that_race_for_a_run_one_wins_and_its_end_frees_the_run() {
         let winner = said.iter().position(|said| said == "held").unwrap();
         let pid = children[winner].0.id();
         for (index, said) in said.iter().enumerate().filter(|(index, _)| *index != winner) {
-            // Between taking the lock and signing it, its holder has no name.
+            // While it acquires the lock, its holder has no name.
             assert!(
                 [format!("refused {:?}", Some(pid)), "refused None".into()].contains(said),
                 "{index}: {said}"
