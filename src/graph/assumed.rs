@@ -227,9 +227,10 @@ impl Assumed<'_> {
         for id in self.forward() {
             let step = graph.step(id);
             let takes = || needed(step);
-            if (self.effects)(step) && !self.orders_itself(id) && !self.answers(id) {
-                let critical = takes().filter_map(|value| above.get(&value)).flatten();
-                let critical: HashSet<StepId> = critical.copied().collect();
+            let critical = takes().filter_map(|value| above.get(&value)).flatten();
+            let critical: HashSet<StepId> = critical.copied().collect();
+            let acts = || (self.effects)(step) && !self.orders_itself(id) && !self.answers(id);
+            if !critical.is_empty() && acts() {
                 let mut free: Vec<StepId> =
                     critical.into_iter().filter(|other| self.is_beside(id, *other)).collect();
                 free.sort_unstable();

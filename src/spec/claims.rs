@@ -4,7 +4,7 @@
 use super::body::{Part, opening};
 use super::decision::Known;
 use super::evidence::Role;
-use super::markdown::{Block, Holder, Kind, lines};
+use super::markdown::{Block, Holder, Kind, cells, lines};
 use super::misses;
 use super::model::{Claim, Drawing, Says, Spec};
 use super::near;
@@ -12,7 +12,9 @@ use super::title;
 use super::titles::Titles;
 use crate::diag::Span;
 use crate::value::Type;
+use aho_corasick::AhoCorasick;
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 /// A title has at most this many words.
 const WORDS: usize = 8;
@@ -40,6 +42,39 @@ const TRIGGERS: [(&str, Saying); 11] = [
 
 /// Words that begin a sentence about a value.
 const ASKS: [&str; 4] = ["only if", "only when", "unless", "until"];
+
+/// Words before a failure that changes nothing.
+const EVEN: [&str; 3] = ["even if", "even when", "even though"];
+
+/// Words that begin a condition.
+const WHEN: [&str; 3] = ["when", "if", "in case"];
+
+const BEFORE: &str = "before";
+
+/// Words that begin a sentence that is like a jump.
+const JUMPS: [&str; 6] = ["goto ", "go to ", "jump to ", "repeat ", "redo ", "rerun "];
+
+/// The words above in a sentence, each with its place. Most sentences have none of them.
+struct Spoken(Vec<(&'static str, usize)>);
+
+impl Spoken {
+    /// Those of a sentence in lower case.
+    fn of(lower: &str) -> Self {
+        static WORDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+            let triggers = TRIGGERS.iter().map(|(words, _)| *words);
+            triggers.chain(ASKS).chain(EVEN).chain(WHEN).chain([BEFORE]).collect()
+        });
+        // Without an automaton, which is never too large, nothing is found.
+        static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(&*WORDS).ok());
+        let found = SEARCH.iter().flat_map(|search| search.find_overlapping_iter(lower));
+        let whole = found.filter(|found| is_apart(lower, found.start(), found.end()));
+        Spoken(whole.map(|found| (WORDS[found.pattern()], found.start())).collect())
+    }
+
+    fn places(&self, words: &str) -> impl Iterator<Item = usize> {
+        self.0.iter().filter(move |(spoken, _)| *spoken == words).map(|(_, at)| *at)
+    }
+}
 
 /// Adds the claims of prose to the steps, and the drawings to the document.
 pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], titles: &Titles, spec: &mut Spec) {
@@ -153,18 +188,21 @@ fn sentences(text: &str, part: &Part, block: Span) -> Vec<Span> {
 /// What one sentence says of another step, or of a value.
 fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> Option<Claim> {
     let sentence = &text[span.start..span.end];
-    if misses::is_setting(sentence, titles) {
-        return None;
-    }
     // As long as the sentence, so that the places are the same.
     let plain: String = sentence
         .chars()
         .map(|c| if matches!(c, '*' | '`' | '"' | '\n' | '\r' | '\t') { ' ' } else { c })
         .collect();
     let lower = plain.to_ascii_lowercase();
+    let begun = lower.trim_start();
+    let jump = JUMPS.into_iter().find(|words| begun.starts_with(words));
+    let spoken = Spoken::of(&lower);
+    if jump.is_none() && spoken.0.is_empty() || misses::is_setting(sentence, titles) {
+        return None;
+    }
     let made = |says: Says, whole: bool| Some(Claim { span, says, whole });
     for (words, says) in TRIGGERS {
-        for at in places(&lower, words) {
+        for at in spoken.places(words) {
             let Some((title, end)) = named(&plain, at + words.len(), titles) else { continue };
             if title == own {
                 continue;
@@ -173,19 +211,16 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> O
             return made(says(title), alone);
         }
     }
-    // A sentence that begins like a jump.
-    let begun = lower.trim_start();
-    for words in ["goto ", "go to ", "jump to ", "repeat ", "redo ", "rerun "] {
-        let Some(rest) = begun.strip_prefix(words) else { continue };
-        let Some((title, _)) = named(&plain, lower.len() - rest.len(), titles) else { continue };
+    if let Some(words) = jump
+        && let Some((title, _)) = named(&plain, lower.len() - begun.len() + words.len(), titles)
+        && title != own
+    {
         let place = |title: &str| titles.steps.get(title).copied();
-        if title != own {
-            let back = words.starts_with('r') || place(&title) < place(own);
-            return made(if back { Says::Back(title) } else { Says::Before(title) }, false);
-        }
+        let back = words.starts_with('r') || place(&title) < place(own);
+        return made(if back { Says::Back(title) } else { Says::Before(title) }, false);
     }
-    for at in places(&lower, "before") {
-        let Some((title, _)) = named(&plain, at + "before".len(), titles) else { continue };
+    for at in spoken.places(BEFORE) {
+        let Some((title, _)) = named(&plain, at + BEFORE.len(), titles) else { continue };
         let not = lower[..at]
             .split(|c: char| !c.is_alphanumeric())
             .any(|word| matches!(word, "not" | "never" | "t"));
@@ -193,7 +228,7 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> O
             return made(if not { Says::After(title) } else { Says::Before(title) }, false);
         }
     }
-    let even = ["even if", "even when", "even though"].iter().find_map(|words| places(&lower, words).next());
+    let even = EVEN.into_iter().find_map(|words| spoken.places(words).next());
     if even.is_some_and(|at| {
         lower[at..]
             .split(|c: char| !c.is_alphanumeric())
@@ -201,8 +236,8 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> O
     }) {
         return made(Says::Even, false);
     }
-    for words in ["when", "if", "in case"] {
-        for at in places(&lower, words) {
+    for words in WHEN {
+        for at in spoken.places(words) {
             let Some((title, end)) = named(&plain, at + words.len(), titles) else { continue };
             if fails(&lower[end..]) {
                 return made(Says::Fails(Some(title)), false);
@@ -212,7 +247,7 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> O
     let begins =
         |words: &str| lower.trim_start().strip_prefix(words).is_some_and(|rest| rest.starts_with(' '));
     let bare = lower.trim().trim_end_matches('.');
-    if ["when", "if", "in case"].iter().any(|words| begins(words))
+    if WHEN.into_iter().any(begins)
         && bare.split_whitespace().count() <= 6
         && ["fails", "failed"].iter().any(|end| bare.ends_with(end))
     {
@@ -227,7 +262,7 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> O
         }
     }
     let asks = |words: &&&str| match **words {
-        "only if" | "only when" => places(&lower, words).next(),
+        "only if" | "only when" => spoken.places(words).next(),
         words => begins(words).then(|| lower.len() - lower.trim_start().len()),
     };
     let (words, at) = ASKS.iter().find_map(|words| Some((*words, asks(&words)?)))?;
@@ -246,10 +281,13 @@ fn claim(text: &str, span: Span, titles: &Titles, flags: &Flags, own: &str) -> O
 
 /// The places of `words` as whole words in a sentence.
 fn places<'a>(lower: &'a str, words: &'a str) -> impl Iterator<Item = usize> + 'a {
+    lower.match_indices(words).map(|(at, _)| at).filter(move |at| is_apart(lower, *at, at + words.len()))
+}
+
+/// Whether no word goes beyond either end of a range.
+fn is_apart(text: &str, start: usize, end: usize) -> bool {
     let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-    lower.match_indices(words).map(|(at, _)| at).filter(move |at| {
-        edge(lower[..*at].chars().next_back()) && edge(lower[at + words.len()..].chars().next())
-    })
+    edge(text[..start].chars().next_back()) && edge(text[end..].chars().next())
 }
 
 /// The title that follows, without an article before it, and where it ends. A title of one word is an ordinary word
@@ -389,11 +427,7 @@ fn table(text: &str, block: &Block, titles: &Titles) -> Option<Drawing> {
     }
     let mut rows = lines(text, block.span);
     let header = rows.next()?;
-    let cells = |line: Span| -> Vec<&str> {
-        let row = text[line.start..line.end].trim_matches('|');
-        row.split('|').map(str::trim).collect()
-    };
-    let heads: Vec<String> = cells(header).into_iter().map(super::near::plain).collect();
+    let heads: Vec<String> = cells(text, header).into_iter().map(super::near::plain).collect();
     let column = |names: &[&str]| heads.iter().position(|head| names.contains(&head.as_str()));
     let step = column(&["step", "steps", "task", "stage", "activity", "action"])?;
     let needs = column(&[
@@ -412,7 +446,7 @@ fn table(text: &str, block: &Block, titles: &Titles) -> Option<Drawing> {
     }
     let mut drawing = Drawing { span: header, what: "table", edges: Vec::new(), asks: Vec::new() };
     for row in rows.skip(1) {
-        let cells = cells(row);
+        let cells = cells(text, row);
         let titled = |cell: &str| titles.folded.get(&title::key(cell).to_lowercase()).cloned();
         let Some(to) = cells.get(step).and_then(|cell| titled(cell)) else { continue };
         let said = |column: Option<usize>| cells.get(column?).copied().filter(|cell| !is_nothing(cell));

@@ -56,7 +56,7 @@ pub(super) fn roles(text: &str, parts: &[Part]) -> Vec<Role> {
 
 /// Whether each part's heading has evidence of being a step, by itself or by names that it shares with others.
 fn evident(text: &str, parts: &[Part]) -> Vec<bool> {
-    let titles: Vec<String> = parts.iter().map(|part| part.title(text)).collect();
+    let titles: Vec<&str> = parts.iter().map(|part| part.title(text)).collect();
     let may: Vec<bool> =
         parts.iter().zip(&titles).map(|(part, title)| part.head.is_some() && !is_reserved(title)).collect();
     let mut evident: Vec<bool> =
@@ -76,7 +76,7 @@ fn evident(text: &str, parts: &[Part]) -> Vec<bool> {
 }
 
 /// A heading whose output goes to a step is a step, and so on backwards.
-fn hand_overs(parts: &[Part], titles: &[String], may: &[bool], evident: &mut [bool]) {
+fn hand_overs(parts: &[Part], titles: &[&str], may: &[bool], evident: &mut [bool]) {
     let mut givers: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, part) in parts.iter().enumerate().filter(|(index, _)| may[*index] && !evident[*index]) {
         for over in part.arrows.iter().filter_map(|arrow| arrow.hand_over.as_ref()) {
@@ -87,11 +87,11 @@ fn hand_overs(parts: &[Part], titles: &[String], may: &[bool], evident: &mut [bo
             givers.entry(target).or_default().push(index);
         }
     }
-    let mut open: Vec<&str> = (0..parts.len()).filter(|i| evident[*i]).map(|i| titles[i].as_str()).collect();
+    let mut open: Vec<&str> = (0..parts.len()).filter(|i| evident[*i]).map(|i| titles[i]).collect();
     while let Some(title) = open.pop() {
         for giver in givers.remove(title).unwrap_or_default() {
             if !std::mem::replace(&mut evident[giver], true) {
-                open.push(&titles[giver]);
+                open.push(titles[giver]);
             }
         }
     }
@@ -99,12 +99,12 @@ fn hand_overs(parts: &[Part], titles: &[String], may: &[bool], evident: &mut [bo
 
 impl Part<'_> {
     /// The heading's title if it is a step, in the form for comparisons; empty without a heading.
-    pub fn title(&self, text: &str) -> String {
+    pub fn title(&self, text: &str) -> &str {
         let read = || {
             let head = self.head.as_ref();
             head.map_or_else(String::new, |head| title::key(&text[head.title.start..head.title.end]))
         };
-        self.title.get_or_init(read).clone()
+        self.title.get_or_init(read)
     }
 
     /// Whether the heading has evidence of its own.
@@ -119,7 +119,7 @@ impl Part<'_> {
 
     /// Whether a trace below the heading names its phase.
     fn is_traced(&self, text: &str) -> bool {
-        let phase = phase(&self.title(text));
+        let phase = phase(self.title(text));
         let rows = self.traces.iter().flat_map(|fence| named(&text[fence.content.start..fence.content.end]));
         !phase.is_empty() && rows.into_iter().any(|row| names(row, &phase))
     }

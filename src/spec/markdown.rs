@@ -179,6 +179,11 @@ pub(super) fn trim(text: &str, range: Range<usize>) -> Span {
     Span::new(start, start + space::trim(part).len())
 }
 
+/// The cells of a table's row.
+pub(super) fn cells(text: &str, row: Span) -> Vec<&str> {
+    text[row.start..row.end].trim_matches('|').split('|').map(str::trim).collect()
+}
+
 /// The non-empty lines of a span, each without white space at its ends.
 pub(super) fn lines(text: &str, span: Span) -> impl Iterator<Item = Span> + '_ {
     let block = text.get(span.start..span.end).unwrap_or("");

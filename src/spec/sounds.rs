@@ -84,7 +84,7 @@ pub(super) fn check(
     let compensations = parts.iter().any(|part| part.title(text) == COMPENSATIONS);
     let ordinary = |part: &Part| {
         !part.signature_names(true).any(|name| name.starts_with("failed_"))
-            && !named.contains(&part.title(text))
+            && !named.contains(part.title(text))
     };
     // The level of the heading that holds compensations, which never run forward.
     let mut below: Option<u8> = None;
@@ -110,7 +110,7 @@ pub(super) fn check(
                 let mut inside = inside.take_while(|(part, _)| part.level() > head.level);
                 let first = inside.find(|(part, role)| **role == Role::Step && ordinary(part));
                 if let Some((first, _)) = first {
-                    let problem = problem::almost_compensations(head.title, &title, &first.title(text));
+                    let problem = problem::almost_compensations(head.title, &title, first.title(text));
                     problems.push(match near::is_undo(&title) {
                         true if compensations => problem.help(format!("move them below `{COMPENSATIONS}`")),
                         true => problem.instead(head.title, COMPENSATIONS.to_owned()),
@@ -199,7 +199,7 @@ fn sounds_like_a_step(text: &str, part: &Part, head: &Head) -> bool {
 
 impl Part<'_> {
     /// The level of its heading.
-    fn level(&self) -> u8 {
+    pub(super) fn level(&self) -> u8 {
         self.head.as_ref().map_or(0, |head| head.level)
     }
 }

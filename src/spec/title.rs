@@ -18,14 +18,37 @@ const MARKS: [&str; 15] =
 
 /// The readable form of a text on one line.
 pub fn read(written: &str) -> String {
+    if is_readable(written) {
+        return written.to_owned();
+    }
     let marked = written.contains(['*', '_', '`', '&', '\\', '<', '[', '~']);
     if marked { spaced(&unmarked(written)) } else { spaced(written) }
+}
+
+/// Whether a text is its own readable form, as most titles are: ASCII words with one space between them.
+fn is_readable(text: &str) -> bool {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/' | b'.' | b',' | b'(' | b')');
+    let mut apart = true;
+    for byte in text.bytes() {
+        match byte {
+            b' ' if apart => return false,
+            b' ' => apart = true,
+            byte if plain(byte) => apart = false,
+            _ => return false,
+        }
+    }
+    !apart || text.is_empty()
 }
 
 /// The form for comparing references and titles: readable, without leading numbers, and without white space around
 /// `/`.
 pub fn key(written: &str) -> String {
     let read = read(written);
+    let numbered = read.starts_with(|c: char| c.is_ascii_digit());
+    if !numbered && !read.contains('/') {
+        return read;
+    }
     read.split('/').map(|part| unnumbered(part.trim())).collect::<Vec<_>>().join("/")
 }
 

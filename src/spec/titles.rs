@@ -41,7 +41,7 @@ impl Titles {
         for (index, (part, role)) in parts.iter().zip(roles).enumerate() {
             let Some(head) = &part.head else { continue };
             groups.retain(|(level, _)| *level < head.level);
-            let title = part.title(text);
+            let title = part.title(text).to_owned();
             match role {
                 Role::Group => {
                     titles.groups.extend(groups.last().map(|(_, around)| format!("{around}/{title}")));

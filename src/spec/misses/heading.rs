@@ -192,8 +192,10 @@ impl Place<'_> {
             let takes = key != "each" || part.signature_names(true).any(|name| name == element);
             **role == Role::Step && takes && part.field(self.text, key).is_none()
         };
-        let steps: Vec<(String, usize)> =
-            below.filter(fits).map(|(part, _, head)| (part.title(self.text), head.whole.end)).collect();
+        let steps: Vec<(String, usize)> = below
+            .filter(fits)
+            .map(|(part, _, head)| (part.title(self.text).to_owned(), head.whole.end))
+            .collect();
         let Some((first, _)) = steps.first() else { return problem };
         let field = format!("[{key}:: {value}]");
         let lists =

@@ -220,12 +220,12 @@ impl<'a> Place<'a> {
         let around = groups
             .filter_map(|(part, _)| Some((part, part.head.as_ref()?)))
             .rfind(|(_, group)| group.line.start < head.line.start && group.level < head.level);
-        around.is_some_and(|(group, _)| near::is_undo(&group.title(self.text)))
+        around.is_some_and(|(group, _)| near::is_undo(group.title(self.text)))
     }
 
     /// Whether a step compensates another: it is in a list of compensations, or a field names it as one.
     fn is_compensation(&self, other: &Part<'_>, head: &Head) -> bool {
-        let title = title::key(&other.title(self.text));
+        let title = title::key(other.title(self.text));
         let names = |part: &Part<'_>| {
             let field = part.field(self.text, "compensate");
             let named = field.is_some_and(|field| title::key(self.slice(field.value)) == title);
@@ -331,7 +331,7 @@ impl<'a> Place<'a> {
                 || self.slice(self.head.line).contains(&title);
             return (!said).then(|| Right::Here(format!("[compensate:: {title}]")));
         }
-        let asks = format!("failed_items.step == \"{}\"", phase(&self.part.title(self.text)));
+        let asks = format!("failed_items.step == \"{}\"", phase(self.part.title(self.text)));
         let shown = format!("failed_items` as an input of `{}", other.title(self.text));
         let mut changes = Vec::new();
         if !other.signature_names(true).any(|name| name.starts_with("failed_")) {

@@ -18,6 +18,8 @@ use super::events;
 use super::repeat;
 use super::signature::is_name;
 use super::{field, heading, reuse};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// What a field of another name is meant as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,19 +208,37 @@ const WITHOUT: [(&[&str], &str); 3] = [
     (&["priority", "order", "sla", "schedule", "cron"], "this setting"),
 ];
 
+/// No key is longer, in bytes as it is written.
+const LONGEST: usize = 60;
+
 /// A key as it is looked up.
 pub(super) fn plain(key: &str) -> String {
-    let words = key.trim().trim_matches(['*', '_', '`', ' ']).to_lowercase();
-    words.split([' ', '_', '-']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+    let mut plain = String::with_capacity(key.len());
+    let bare = key.trim().trim_matches(['*', '_', '`', ' ']);
+    for word in bare.split([' ', '_', '-']).filter(|word| !word.is_empty()) {
+        if !plain.is_empty() {
+            plain.push('-');
+        }
+        plain.push_str(word);
+    }
+    if plain.is_ascii() {
+        plain.make_ascii_lowercase();
+        return plain;
+    }
+    plain.to_lowercase()
 }
 
 /// What a field or a line with this key is meant as.
 pub(super) fn meant(key: &str) -> Option<Meant> {
-    let key = plain(key);
-    let named = NAMES.iter().find(|(names, _)| names.contains(&key.as_str())).map(|(_, meant)| *meant);
-    named.or_else(|| {
-        WITHOUT.iter().find(|(names, _)| names.contains(&key.as_str())).map(|(_, what)| Meant::Nothing(what))
-    })
+    static MEANT: LazyLock<HashMap<&str, Meant>> = LazyLock::new(|| {
+        let without = WITHOUT.iter().map(|(names, what)| (*names, Meant::Nothing(what)));
+        let all = without.chain(NAMES.iter().copied());
+        all.flat_map(|(names, meant)| names.iter().map(move |name| (*name, meant))).collect()
+    });
+    if key.len() > LONGEST {
+        return None;
+    }
+    MEANT.get(plain(key).as_str()).copied()
 }
 
 /// The annotation that these words in a bracket are.
@@ -402,7 +422,7 @@ pub(super) fn settings(text: &str, attributes: bool, one: &dyn Fn(&str) -> Optio
             _ => None,
         }
     };
-    let read = |part: &str| one(part).or_else(|| attribute(part).filter(|_| attributes));
+    let read = |part: &str| one(part).or_else(|| if attributes { attribute(part) } else { None });
     let parts = text.split(if text.contains(';') { ';' } else { ',' });
     Some(parts.map(|part| read(part.trim())).collect::<Option<Vec<String>>>()?.join(" "))
 }
