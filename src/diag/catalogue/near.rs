@@ -111,6 +111,20 @@ pub fn almost_a_step(span: Span, title: &str) -> Diagnostic {
         .help(format!("to make it a step, name an agent, as in `## {title} @agent`"))
 }
 
+/// Steps as the rows of a table, or the items of a list; the first of them as a heading, with what flows.
+pub fn steps_in_a_block(span: Span, what: &str, heading: &str, flow: &str) -> Diagnostic {
+    let rows = if what == "table" { "rows" } else { "items" };
+    let below = if flow.is_empty() { String::new() } else { format!(", with `{flow}` below it") };
+    Diagnostic::warning("almost-a-step", span, format!("this {what} is prose: its {rows} are not steps"))
+        .help(format!("a step is a heading, such as `{heading}`{below}"))
+}
+
+/// A heading such as `yes → Ship`, below a step.
+pub fn branch_in_a_heading(span: Span, right: &str) -> Diagnostic {
+    Diagnostic::warning("almost-a-decision", span, "this heading is prose, but looks like a decision")
+        .help(format!("write `{right}` on a line below the step that decides, without `#`"))
+}
+
 /// Types of another language in a signature.
 pub fn type_spelling(line: Span, right: &str) -> Diagnostic {
     Diagnostic::error("type-spelling", line, "this is not how a type is written")

@@ -2,6 +2,7 @@
 //! names. Each is reported with its right spelling.
 
 mod below;
+mod blocks;
 mod heading;
 mod lines;
 mod loops;
@@ -37,12 +38,12 @@ pub(super) fn check(
 ) {
     // The groups above, each with whether it or the front matter names an agent.
     let mut above: Vec<(u8, bool)> = Vec::new();
-    for (part, role) in parts.iter().zip(roles) {
+    for (index, (part, role)) in parts.iter().zip(roles).enumerate() {
         let Some(head) = &part.head else { continue };
         above.retain(|(level, _)| *level < head.level);
         let own = head.tail.iter().any(|note| matches!(note.value, Note::Agent(_)));
         let agent = own || above.last().map_or(agent, |(_, agent)| *agent);
-        let place = Place { text, parts, roles, titles, part, head, agent };
+        let place = Place { text, parts, roles, titles, index, part, head, agent };
         if *role == Role::Group {
             above.push((head.level, agent));
         }
@@ -57,7 +58,12 @@ pub(super) fn check(
         if *role == Role::Section {
             problems.extend(part.loose.iter().find_map(|loose| place.agent_line(loose)));
             problems.extend(place.decisions_of_a_section());
+            problems.extend(place.branch());
         }
+        if matches!(role, Role::Step | Role::Section) {
+            problems.extend(place.values_in_lists(*role));
+        }
+        problems.extend(place.steps_in_blocks(*role));
         if *role != Role::Title {
             place.types(problems);
         }
@@ -73,6 +79,8 @@ struct Place<'a> {
     parts: &'a [Part<'a>],
     roles: &'a [Role],
     titles: &'a Titles,
+    /// Of `part`.
+    index: usize,
     part: &'a Part<'a>,
     head: &'a Head,
     /// Whether the step, a group around it or the front matter names an agent.
