@@ -90,7 +90,7 @@ pub(super) fn read(text: &str, parts: &[Part], roles: &[Role], titles: &Titles, 
             };
             let spans = spans.into_iter().filter(|span| span.end - span.start <= LONGEST);
             let found = spans.flat_map(|span| sentences(text, part, span));
-            step.claims.extend(found.filter_map(|span| claim(text, span, titles, &flags, &own)));
+            step.claims.extend(found.filter_map(|span| claim(text, span, titles, &flags, own)));
         }
     }
     for block in parts.iter().flat_map(|part| &part.blocks) {

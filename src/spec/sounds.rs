@@ -100,18 +100,18 @@ pub(super) fn check(
         }
         match role {
             Role::Step if ordinary(part) => {
-                if sounds_late(&title) || near::reverses(&title) {
-                    problems.push(problem::almost_a_handler(head.title, &title));
+                if sounds_late(title) || near::reverses(title) {
+                    problems.push(problem::almost_a_handler(head.title, title));
                 }
                 failures(part, &made, listed, problems);
             }
-            Role::Group if sounds_late(&title) || near::is_undo(&title) => {
+            Role::Group if sounds_late(title) || near::is_undo(title) => {
                 let inside = parts[index + 1..].iter().zip(&roles[index + 1..]);
                 let mut inside = inside.take_while(|(part, _)| part.level() > head.level);
                 let first = inside.find(|(part, role)| **role == Role::Step && ordinary(part));
                 if let Some((first, _)) = first {
-                    let problem = problem::almost_compensations(head.title, &title, first.title(text));
-                    problems.push(match near::is_undo(&title) {
+                    let problem = problem::almost_compensations(head.title, title, first.title(text));
+                    problems.push(match near::is_undo(title) {
                         true if compensations => problem.help(format!("move them below `{COMPENSATIONS}`")),
                         true => problem.instead(head.title, COMPENSATIONS.to_owned()),
                         false => problem

@@ -157,8 +157,8 @@ impl Reader<'_, '_> {
             self.underlined(head);
         }
         let title = part.title(self.text);
-        if is_reserved(&title) && title != COMPENSATIONS {
-            self.problems.push(problem::reserved_holds_steps(head.title, &title));
+        if is_reserved(title) && title != COMPENSATIONS {
+            self.problems.push(problem::reserved_holds_steps(head.title, title));
         }
         for fence in &part.programs {
             self.problems.push(problem::group_holds(opening(self.text, fence), head.title, "program"));
@@ -210,8 +210,8 @@ impl Reader<'_, '_> {
         self.above.retain(|(level, _)| *level < head.level);
         let title = self.spanned(head.whole);
         let named = part.title(self.text);
-        if is_reserved(&named) && part.is_evident(self.text) {
-            self.problems.push(problem::title_reserved(head.title, &named));
+        if is_reserved(named) && part.is_evident(self.text) {
+            self.problems.push(problem::title_reserved(head.title, named));
         } else {
             self.section_arrows(part);
         }

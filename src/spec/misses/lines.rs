@@ -146,14 +146,14 @@ impl Place<'_> {
     /// Decisions below a heading that is not a step: nothing decides there.
     pub(super) fn decisions_of_a_section(&self) -> Vec<Diagnostic> {
         let title = self.part.title(self.text);
-        if sounds::is_about(&title) {
+        if sounds::is_about(title) {
             return Vec::new();
         }
         let leads = |line: Span| {
             let right = decision::meant(self.slice(line), self.titles)?;
             let target = right.rsplit('→').next().unwrap_or_default().trim();
             let known = self.titles.is_title(target.strip_prefix("skip to ").unwrap_or(target));
-            known.then(|| problem::decision_of_a_section(line, &right.replace('\n', "` and `"), &title))
+            known.then(|| problem::decision_of_a_section(line, &right.replace('\n', "` and `"), title))
         };
         self.part.conditions.iter().chain(&self.part.undecided).filter_map(|line| leads(*line)).collect()
     }

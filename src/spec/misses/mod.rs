@@ -336,7 +336,7 @@ impl<'a> Place<'a> {
             // A heading that names it is reported there.
             let title = other.title(self.text);
             let said = self.part.field(self.text, "compensate").is_some()
-                || self.slice(self.head.line).contains(&title);
+                || self.slice(self.head.line).contains(title);
             return (!said).then(|| Right::Here(format!("[compensate:: {title}]")));
         }
         let asks = format!("failed_items.step == \"{}\"", phase(self.part.title(self.text)));
