@@ -6,11 +6,13 @@
 
 use super::program::{LINGER, Program, Start, Started, Tail, aside, hear};
 use super::{Call, Stop, Urgency, contract};
+use crate::disk;
 use crate::event::{Cause, Failure, Outcome};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -424,7 +426,11 @@ fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
     if about.is_symlink() {
         std::os::unix::fs::symlink(std::fs::read_link(from)?, to)
     } else if about.is_file() {
-        std::fs::copy(from, to).map(drop)
+        // Its permissions follow when it is written.
+        let copy = File::options().write(true).create(true).truncate(true).mode(0o600).open(to)?;
+        let from = File::open(from)?;
+        disk::copy(&from, &copy)?;
+        copy.set_permissions(about.permissions())
     } else {
         Ok(())
     }

@@ -21,7 +21,7 @@ pub use folder::{Folder, Kind};
 pub use identity::FileIdentity;
 pub use named::{Named, read_at_most};
 pub use owner::accept_owner;
-pub use whole::{Target, exchange, try_room};
+pub use whole::{Target, copy, exchange, try_room};
 
 use std::fs::File;
 use std::io;

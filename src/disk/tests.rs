@@ -3,7 +3,7 @@
 use super::{Folder, Kind, Named, Target, real};
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -183,4 +183,33 @@ fn of_several_exchanges_at_once_none_is_lost() {
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: std::collections::BTreeSet<&str> = text.lines().collect();
     assert_eq!((text.lines().count(), lines.len()), (160, 160));
+}
+
+/// A file of a repository or an archive may be larger than the disk, and is copied as fast as what it holds.
+#[test]
+fn holes_stay_holes_in_a_copy() {
+    let top = tempfile::tempdir().unwrap();
+    let (from, to) = (top.path().join("from"), top.path().join("to"));
+    let file = fs::File::create(&from).unwrap();
+    file.set_len(1 << 36).unwrap();
+    file.write_all_at(b"begin", 0).unwrap();
+    file.write_all_at(b"middle", 1 << 35).unwrap();
+    if file.metadata().unwrap().blocks() > 1 << 12 {
+        eprintln!("skipped: this file system has no holes");
+        return;
+    }
+    super::copy(&fs::File::open(&from).unwrap(), &fs::File::create(&to).unwrap()).unwrap();
+    let copied = fs::File::open(&to).unwrap();
+    let read = |at: u64, bytes: &mut [u8]| copied.read_exact_at(bytes, at).unwrap();
+    let (mut begin, mut middle) = ([0; 6], [0; 7]);
+    read(0, &mut begin);
+    read(1 << 35, &mut middle);
+    assert_eq!((&begin, &middle), (b"begin\0", b"middle\0"));
+    let about = copied.metadata().unwrap();
+    assert!(about.len() == 1 << 36 && about.blocks() < 1 << 12, "{} blocks", about.blocks());
+
+    let whole: Vec<u8> = (0..100_000_u32).map(|byte| byte as u8).collect();
+    fs::write(&from, &whole).unwrap();
+    super::copy(&fs::File::open(&from).unwrap(), &fs::File::create(&to).unwrap()).unwrap();
+    assert!(fs::read(&to).unwrap() == whole);
 }

@@ -1,9 +1,11 @@
 //! Files that are written completely or not at all: to a temporary file beside the target first, then renamed.
 
 use super::Folder;
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,6 +126,35 @@ impl Target {
     }
 }
 
+/// Copies a file into an empty one. Holes stay holes: a file may be larger than the disk, and an archive or a repository
+/// may bring it.
+///
+/// # Errors
+/// An error of the file system.
+pub fn copy(from: &File, to: &File) -> io::Result<()> {
+    let length = from.metadata()?.len();
+    let (mut reader, mut writer, mut at) = (from, to, 0);
+    while at < length {
+        let start = match seek(from, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            // The rest is a hole.
+            Err(Errno::NXIO) => break,
+            // The file system knows no holes.
+            Err(_) => at,
+        };
+        let end = seek(from, SeekFrom::Hole(start)).unwrap_or(length);
+        seek(from, SeekFrom::Start(start))?;
+        seek(to, SeekFrom::Start(start))?;
+        let copied = io::copy(&mut (&mut reader).take(end - start), &mut writer)?;
+        // It has become shorter meanwhile.
+        if copied == 0 {
+            break;
+        }
+        at = end;
+    }
+    to.set_len(length)
+}
+
 /// The number of bytes that a test of free room writes.
 const TRIED: usize = 256 << 10;
 
@@ -147,7 +178,7 @@ pub fn try_room(path: &Path, beside: &[&str]) -> io::Result<()> {
 }
 
 fn is_circle(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 /// The folder that contains a file.

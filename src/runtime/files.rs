@@ -9,7 +9,7 @@
 use super::old_folder_name;
 use super::workspace::outermost_home;
 use crate::adapter::{Declared, contract};
-use crate::disk::{Folder, Kind};
+use crate::disk::{self, Folder, Kind};
 use crate::event::{Answer, ItemId, Reply};
 use crate::value::{Type, Value};
 use std::fs::File;
@@ -258,9 +258,9 @@ impl Finder {
     ) -> anyhow::Result<Vec<PathBuf>> {
         let mut copied = Vec::new();
         each(&Type::List(Box::new(Type::File)), value, |path| {
-            let (below, mut from) = self.file(path, (item, key))?;
+            let (below, from) = self.file(path, (item, key))?;
             let target = to.path().join(&below);
-            let copy = create(to, &below).and_then(|mut file| io::copy(&mut from, &mut file));
+            let copy = create(to, &below).and_then(|file| disk::copy(&from, &file));
             copy.map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => {
                     format!("{} exists already; nothing is overwritten", target.display())
