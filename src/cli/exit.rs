@@ -107,6 +107,7 @@ impl Exit {
                 ErrorKind::Invalid => Exit::Invalid,
                 ErrorKind::Changed => Exit::Changed,
                 ErrorKind::Journal | ErrorKind::Named => Exit::Journal,
+                ErrorKind::Foreign => Exit::NotTrusted,
                 ErrorKind::Locked => Exit::Locked,
                 ErrorKind::Io => Exit::Io,
             };

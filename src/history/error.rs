@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Journal,
     /// Steps of an adopted run would get secrets by names that somebody else has written.
     Named,
+    /// Somebody else may have written a journal.
+    Foreign,
     /// Another runner holds the lock.
     Locked,
     /// A file or process cannot be accessed.

@@ -1,15 +1,15 @@
 //! The runs of documents that the items in flight of a run are in: what waits within them for people or events.
 
-use super::History;
 use super::gates::Waiting;
 use super::used::Begun;
+use super::{History, InnerEnds};
 use crate::adapter::UsedEvents;
 use crate::engine::{Ahead, RetryRequest, Run};
 use crate::event::{Arrival, EventKind, GateId, ItemEvent, ItemId, RunEvent, UnixMillis};
 use crate::journal;
 use crate::runtime;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How deep documents are looked for within each other.
@@ -102,16 +102,21 @@ impl InnerRun {
 
 impl History {
     /// Checks the journals of the documents that the items in flight, and those that are retried, have run: their steps
-    /// or their compensations will need them.
+    /// or their compensations will need them. `known` is what this user's commands have left there.
     ///
     /// # Errors
-    /// One of them cannot be read.
-    pub fn check_inner(&self, retried: &[RetryRequest]) -> anyhow::Result<()> {
+    /// One of them cannot be read, or has other rows.
+    pub fn check_inner(&self, retried: &[RetryRequest], known: &InnerEnds) -> anyhow::Result<()> {
         let retried: BTreeSet<ItemId> = retried.iter().map(|retry| retry.item).collect();
-        self.check_items(&|item, settled| !settled || retried.contains(&item), 0)
+        self.check_items(&|item, settled| !settled || retried.contains(&item), (self.home(), known), 0)
     }
 
-    fn check_items(&self, wanted: &dyn Fn(ItemId, bool) -> bool, deep: usize) -> anyhow::Result<()> {
+    fn check_items(
+        &self,
+        wanted: &dyn Fn(ItemId, bool) -> bool,
+        (outermost, known): (&Path, &InnerEnds),
+        deep: usize,
+    ) -> anyhow::Result<()> {
         if self.graph.documents().next().is_none() || deep > DEEPEST {
             return Ok(());
         }
@@ -147,8 +152,9 @@ impl History {
             for home in runtime::nested_homes(self.home(), &runtime::folder_name(item, name)) {
                 if journal::is_there(&home) {
                     let inner = History::open(&home)?;
+                    known.check(outermost, &inner)?;
                     inner.outline()?;
-                    inner.check_items(&|_, _| true, deep + 1)?;
+                    inner.check_items(&|_, _| true, (outermost, known), deep + 1)?;
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::documents::{another, definition};
 use super::error::{Error, ErrorKind};
 use super::sequence;
-use super::{History, RunEnd, lock};
+use super::{History, InnerEnds, RunEnd, lock};
 use crate::adapter::orphans::{self, OrphanReport};
 use crate::adapter::redact::Redactor;
 use crate::adapter::{self, ProcessIdentity};
@@ -58,6 +58,8 @@ pub struct LockedRun {
     pub revoke: Option<ItemId>,
     /// This many of its first rows were written by somebody else and may name secrets that no step has made.
     pub foreign: i64,
+    /// What is known of the runs within it.
+    pub inner: InnerEnds,
     pub(super) lock: Lock,
     pub(super) store: Store,
 }
@@ -95,6 +97,7 @@ impl LockedRun {
             retry: Vec::new(),
             revoke: None,
             foreign: 0,
+            inner: InnerEnds::default(),
             lock,
             store,
         })

@@ -4,7 +4,7 @@ use super::child_end::{ChildEnd, EndedChild, KeptRun};
 use super::children::ChildDocument;
 use super::earlier::Watch;
 use super::taken::LockedRun;
-use super::{History, People, Prepared, RunEnd, Runner};
+use super::{History, People, Prepared, RunEnd, Runner, leave};
 use crate::adapter::channel::Sink;
 use crate::adapter::{Call, Hearing, InnerGate, InnerGates};
 use crate::disk::Folder;
@@ -103,6 +103,9 @@ impl Within<'_> {
         let people = self.people(journaled);
         let outcome = runner.drive(&mut items, vec![&mut watch], requests, people).await;
         let (ending, waits, wakes) = (outcome.ending(), outcome.waits(), outcome.wakes);
+        if journaled {
+            leave(&self.root);
+        }
         if let Some(trouble) = outcome.trouble {
             return Err(trouble);
         }

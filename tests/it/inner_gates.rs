@@ -114,6 +114,40 @@ fn a_run_waits_for_people_inside_its_documents_and_continues() {
     assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
 }
 
+/// A row in the journal of a document that no command of this user has left, for example an approval, is not obeyed.
+#[test]
+fn a_journal_within_a_run_that_somebody_else_has_written_is_refused() {
+    let place = place();
+    assert_eq!(place.run("--quiet").exit, Some(5));
+    let state = place.path(".state/orderflow/inner");
+    let state = std::fs::read_dir(state).unwrap().next().unwrap().unwrap().path();
+    let before = std::fs::read(&state).unwrap();
+    assert_eq!(place.orderflow("approve last Review/Check --item a").exit, Some(0));
+    let after = std::fs::read(&state).unwrap();
+    std::fs::write(&state, &before).unwrap();
+    let commands = ["resume --quiet last", "cancel last", "approve last Review/Check --item a"];
+    for command in commands {
+        let told = place.orderflow(command);
+        assert_eq!((told.exit, told.out.as_str()), (Some(4), ""), "{command}: {}", told.err);
+        let says = "error: the run of review.md in [..]/children/000000-a/Review.1 has rows that no command of yours has written; nothing was run\n  help: [..]\n";
+        snapbox::assert_data_eq!(told.err, says);
+    }
+    assert_eq!(log(&place), ["look 3", "look 40"]);
+    // The other item's own journal is as it was left.
+    assert_eq!(place.orderflow("approve last Review/Check --item b").exit, Some(0));
+    let both = std::fs::read(&state).unwrap();
+    assert!(both != before && both != after);
+    // With what the first approval has left, all is known again.
+    let (mut known, new): (Value, Value) =
+        (serde_json::from_slice(&both).unwrap(), serde_json::from_slice(&after).unwrap());
+    let path = "children/000000-a/Review.1";
+    known["ends"][path] = new["ends"][path].clone();
+    std::fs::write(&state, known.to_string()).unwrap();
+    let told = place.orderflow("resume last --quiet");
+    assert_eq!(told.exit, Some(0), "{}{}", told.out, told.err);
+    assert_eq!(log(&place), ["check", "check", "look 3", "look 40", "ship 3", "ship 40"]);
+}
+
 #[test]
 fn an_active_run_hears_a_decision_inside_a_document() {
     let place = place();

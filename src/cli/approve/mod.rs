@@ -15,7 +15,7 @@ use super::trust;
 use crate::diag::render::{visible, visible_json};
 use crate::event::{Decision, Event, GateId, ItemEvent, ItemId, RunEvent};
 use crate::graph::Graph;
-use crate::history::{GateLog, History, LockedRun, Ruling, try_lock};
+use crate::history::{self, GateLog, History, LockedRun, Ruling, try_lock};
 use crate::journal::{Lock, LockError};
 use crate::runtime::{DecisionRequest, Inbox, unix_millis};
 use anyhow::Context;
@@ -409,6 +409,10 @@ fn record(
         true => (Some(lock), LockedRun::take(home)?),
         false => (None, LockedRun::locked(home, lock)?),
     };
+    if is_inner {
+        let known = trust::runs::refuse_foreign(outer)?;
+        trust::runs::inner_ends(&known).check(outer, &taken.history)?;
+    }
     let log = taken.history.gates()?;
     let mut all = Vec::new();
     let mut events = Vec::new();
@@ -418,10 +422,13 @@ fn record(
         events.extend(more);
     }
     if !events.is_empty() {
-        // The run within another one has no owner of its own.
-        let own = || trust::runs::Writing::begin(home, &[&taken.history.graph], false);
-        let writing = (!is_inner).then(own).transpose().context("cannot store that the run is yours")?;
+        // A run within another one has the owner of the outer one.
+        let writing = trust::runs::Writing::begin(outer, &[], false);
+        let writing = writing.context("cannot store that the run is yours")?;
         let _lock = taken.append(events)?;
+        if is_inner {
+            history::leave(home);
+        }
         drop(writing);
     }
     Ok(all)

@@ -80,6 +80,7 @@ pub fn go_on(home: &Path, how: &Again, ask: &Ask<'_>, terminal: &mut Terminal) -
     let known = trust::runs::refuse_foreign(&home)?;
     let mut taken = LockedRun::take(&home)?;
     taken.foreign = known.foreign;
+    taken.inner = trust::runs::inner_ends(&known);
     go_on_with(taken, how, ask, terminal)
 }
 
@@ -136,7 +137,7 @@ fn go_on_with(
         }
         taken.retry = retry;
     }
-    taken.history.check_inner(&taken.retry)?;
+    taken.history.check_inner(&taken.retry, &taken.inner)?;
     RunEnd::clear(&home);
     place(&options, &home)?;
     options.jobs = how.jobs.or(options.jobs);
@@ -275,11 +276,12 @@ pub fn cancel(home: &Path, how: &Again, terminal: &mut Terminal) -> anyhow::Resu
         Ok(lock) => {
             let mut taken = LockedRun::locked(home, lock)?;
             taken.foreign = known.foreign;
+            taken.inner = trust::runs::inner_ends(&known);
             if taken.history.ending()?.is_some() {
                 tell_ended(&taken.history, terminal)?;
                 return Ok(Exit::Ok);
             }
-            taken.history.check_inner(&[])?;
+            taken.history.check_inner(&[], &taken.inner)?;
             ask()?;
             // The lock stays held, so that no other process resumes the run in between.
             match go_on_with(taken, how, &Ask::Resume { current: false }, terminal) {

@@ -189,6 +189,14 @@ impl Ours {
     /// # Errors
     /// When it cannot be read, or others than its owner may have written it.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<T>> {
+        self.read_up_to(name, LARGEST)
+    }
+
+    /// A record of at most this many bytes, if it exists.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn read_up_to<T: DeserializeOwned>(&self, name: &str, most: usize) -> anyhow::Result<Option<T>> {
         let file = match self.0.open_file(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
@@ -197,7 +205,7 @@ impl Ours {
         if about.uid() != rustix::process::geteuid().as_raw() || about.permissions().mode() & 0o022 != 0 {
             bail!("others than you may have written it");
         }
-        Ok(Some(serde_json::from_slice(&disk::read_at_most(file, LARGEST)?)?))
+        Ok(Some(serde_json::from_slice(&disk::read_at_most(file, most)?)?))
     }
 
     /// Removes a record; false if it did not exist.

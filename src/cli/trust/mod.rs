@@ -2,6 +2,7 @@
 //! before any of them runs.
 
 mod grants;
+mod inner;
 pub mod runs;
 mod wanted;
 

@@ -3,11 +3,14 @@
 
 use super::super::exit::{Exit, Stop};
 use super::grants::{Ours, state};
+use super::inner;
 use super::wanted::{Asks, digest};
 use crate::diag::render::visible;
 use crate::disk::{self, Folder};
 use crate::graph::Graph;
+use crate::history::{self, InnerEnds};
 use crate::journal::{self, Header, Records};
+use crate::runtime;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,8 +20,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The version of the records. Since 3 they have the creation time of the journal's file, since 4 the end of its rows.
-const VERSION: u32 = 4;
+/// The version of the records. Since 3 they have the creation time of the journal's file, since 4 the end of its rows,
+/// since 5 there are those of runs within the run.
+const VERSION: u32 = 5;
 
 /// The oldest version of records that is read.
 const OLDEST: u32 = 2;
@@ -83,9 +87,14 @@ pub enum Owner {
     Elsewhere,
 }
 
-/// An own run while a command of this user writes to its journal. When dropped, it stores the end of the journal.
+/// An own run while a command of this user writes to its journal. When dropped, it stores the ends of its journal and of
+/// those within it.
 #[must_use]
-pub struct Writing(PathBuf);
+pub struct Writing {
+    home: PathBuf,
+    /// Whether the journals within it may have rows that are not known.
+    open: bool,
+}
 
 impl Writing {
     /// Stores that a run that is about to begin is this user's: it may be killed as soon as it has a journal.
@@ -115,21 +124,27 @@ impl Writing {
     /// Without a state folder, or when it cannot be written.
     pub fn begin(home: &Path, graphs: &[&Graph], trusted: bool) -> anyhow::Result<Writing> {
         let (header, records) = journal::read(home)?;
-        let (held, foreign) = match owner_of(home, &header, &records) {
-            Ok(Owner::Own(known)) => (known.programs, known.foreign),
-            Ok(Owner::Elsewhere) | Err(_) => (BTreeSet::new(), 0),
+        let (held, foreign, open) = match owner_of(home, &header, &records) {
+            Ok(Owner::Own(known)) => {
+                let open = inner_ends(&known).open;
+                (known.programs, known.foreign, open)
+            }
+            Ok(Owner::Elsewhere) | Err(_) => (BTreeSet::new(), 0, true),
         };
         let programs = if trusted { programs(graphs) } else { held };
         store(&KnownRun { closed: false, foreign, ..of(home, &header, &records, programs)? })?;
-        Ok(Writing(home.to_owned()))
+        Ok(Writing { home: home.to_owned(), open })
     }
 
     fn end(&self) -> anyhow::Result<()> {
-        let (header, records) = journal::read_at_rest(&self.0)?;
-        match owner_of(&self.0, &header, &records)? {
+        let (header, records) = journal::read_at_rest(&self.home)?;
+        match owner_of(&self.home, &header, &records)? {
             Owner::Own(known) => {
+                if !runtime::nested_items(&self.home).is_empty() {
+                    inner::store(&known.run, &known.seal, history::take_left(&self.home), self.open)?;
+                }
                 let KnownRun { programs, foreign, .. } = *known;
-                store(&KnownRun { foreign, ..of(&self.0, &header, &records, programs)? })
+                store(&KnownRun { foreign, ..of(&self.home, &header, &records, programs)? })
             }
             Owner::Elsewhere => Ok(()),
         }
@@ -235,6 +250,13 @@ pub fn refuse_foreign(home: &Path) -> anyhow::Result<KnownRun> {
     }
 }
 
+/// What this user's commands have left in the journals within a run.
+pub fn inner_ends(known: &KnownRun) -> InnerEnds {
+    let ends = inner::read(&known.run, &known.seal);
+    // A killed command may have added some, and a command of an earlier version has stored none.
+    InnerEnds { open: ends.open || !known.closed || known.version < 5, ..ends }
+}
+
 /// Adopts a run, with its programs.
 ///
 /// # Errors
@@ -335,6 +357,7 @@ pub fn forget(removed: &BTreeSet<PathBuf>) {
             if let Some(findings) = &findings {
                 let _ = findings.remove(&record(&known.run, &home));
             }
+            inner::forget(&known.run, &known.seal);
         }
     }
 }
@@ -347,7 +370,7 @@ fn record(run: &str, real: &Path) -> String {
     format!("{}{}.json", beginning(run), &blake3::hash(real.as_os_str().as_bytes()).to_hex()[..32])
 }
 
-fn beginning(run: &str) -> String {
+pub(super) fn beginning(run: &str) -> String {
     format!("{}-", &blake3::hash(run.as_bytes()).to_hex()[..16])
 }
 

@@ -59,7 +59,7 @@ fn a_record_says_when_the_journals_file_was_made() {
     let scene = Scene::new();
     let record = scene.path("STATE/orderflow/runs/RECORD");
     let mut known: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
-    assert_eq!(known["version"], 4);
+    assert_eq!(known["version"], 5);
     if known["born"].is_null() {
         eprintln!("skipped: this file system stores no time of birth");
         return;
