@@ -5,18 +5,23 @@ use super::super::question::Questions;
 use super::super::{AttemptLog, LiveWords, LogStream};
 use rmcp::model::{
     ClientJsonRpcMessage, ClientRequest, ElicitRequestParams, GetMeta, JsonRpcMessage, ProgressToken,
-    RequestId, ServerJsonRpcMessage, ServerNotification, ServerRequest,
+    RequestId, ServerJsonRpcMessage, ServerNotification,
 };
 use rmcp::service::RoleClient;
 use rmcp::transport::Transport;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// The longest progress that is stored of a call, in characters.
 const LONGEST_PROGRESS: usize = 1000;
 
 /// The end of a server's log, and the last progress of each call in flight.
-pub struct Log(Mutex<State>);
+pub struct Log {
+    state: Mutex<State>,
+    /// Signals that it is known who is asked.
+    known: Notify,
+}
 
 struct State {
     tail: Tail,
@@ -33,18 +38,19 @@ struct Reported {
     sent: bool,
     text: String,
     live: LiveWords,
-    /// Who is asked what the server asks during the call.
-    questions: Questions,
+    /// Who is asked what the server asks during the call; `None` until that is known, just after it was sent.
+    questions: Option<Questions>,
 }
 
 impl Log {
     pub fn new() -> Self {
         let (progress, attempts) = Default::default();
-        Log(Mutex::new(State { tail: Tail::new(LOG), progress, attempts, next: 0 }))
+        let state = State { tail: Tail::new(LOG), progress, attempts, next: 0 };
+        Log { state: Mutex::new(state), known: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn take(&self, stream: LogStream, chunk: &[u8]) {
@@ -87,55 +93,63 @@ impl Log {
         let mut state = self.state();
         let reported = state.progress.entry(call).or_default();
         live.say(&reported.text);
-        (reported.live, reported.questions) = (live, questions);
+        (reported.live, reported.questions) = (live, Some(questions));
+        drop(state);
+        self.known.notify_waiters();
     }
 
     /// Where the questions of the server go: during several calls it does not say which one asks.
-    pub fn questions(&self) -> Questions {
+    pub async fn questions(&self) -> Questions {
+        loop {
+            let known = self.known.notified();
+            let mut known = std::pin::pin!(known);
+            known.as_mut().enable();
+            match self.known_questions() {
+                Some(questions) => return questions,
+                // A server may ask before the call knows that it was sent.
+                None => known.await,
+            }
+        }
+    }
+
+    fn known_questions(&self) -> Option<Questions> {
         let state = self.state();
         let mut calls = state.progress.values();
         match (calls.next(), calls.next()) {
             (Some(only), None) => only.questions.clone(),
-            _ => Questions::default(),
+            _ => Some(Questions::default()),
         }
     }
 
     /// The last progress of a call, which is over; `None` if it was never sent.
     pub fn end(&self, call: &ProgressToken) -> Option<String> {
-        self.state().progress.remove(call).filter(|reported| reported.sent).map(|reported| reported.text)
+        let ended = self.state().progress.remove(call);
+        self.known.notify_waiters();
+        ended.filter(|reported| reported.sent).map(|reported| reported.text)
     }
 
     /// Records what a message reports.
     #[expect(deprecated, reason = "servers of 2025 send their log as notifications")]
     fn record(&self, message: &ServerJsonRpcMessage) {
-        match message {
-            JsonRpcMessage::Notification(message) => match &message.notification {
-                ServerNotification::ProgressNotification(progress) => {
-                    let progress = &progress.params;
-                    let counted = match progress.total {
-                        Some(total) => format!("{} of {total}", progress.progress),
-                        None => progress.progress.to_string(),
-                    };
-                    let text = progress.message.clone().unwrap_or(counted);
-                    // What comes after the end of the call is too late.
-                    if let Some(last) = self.state().progress.get_mut(&progress.progress_token) {
-                        last.text = text.chars().take(LONGEST_PROGRESS).collect();
-                        last.live.say(&last.text);
-                    }
-                }
-                ServerNotification::LoggingMessageNotification(log) => match log.params.data.as_str() {
-                    Some(text) => self.line(text),
-                    None => self.line(&log.params.data.to_string()),
-                },
-                _ => {}
-            },
-            JsonRpcMessage::Request(message) => {
-                if let ServerRequest::ElicitRequest(request) = &message.request
-                    && !self.questions().is_open()
-                {
-                    self.answered(&request.params, "declined");
+        let JsonRpcMessage::Notification(message) = message else { return };
+        match &message.notification {
+            ServerNotification::ProgressNotification(progress) => {
+                let progress = &progress.params;
+                let counted = match progress.total {
+                    Some(total) => format!("{} of {total}", progress.progress),
+                    None => progress.progress.to_string(),
+                };
+                let text = progress.message.clone().unwrap_or(counted);
+                // What comes after the end of the call is too late.
+                if let Some(last) = self.state().progress.get_mut(&progress.progress_token) {
+                    last.text = text.chars().take(LONGEST_PROGRESS).collect();
+                    last.live.say(&last.text);
                 }
             }
+            ServerNotification::LoggingMessageNotification(log) => match log.params.data.as_str() {
+                Some(text) => self.line(text),
+                None => self.line(&log.params.data.to_string()),
+            },
             _ => {}
         }
     }
@@ -228,5 +242,34 @@ impl<T> Recorded<T> {
             (Some(RequestId::Number(id)), Some(RequestId::Number(began))) => id < began,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::redact::ItemRedactor;
+    use rmcp::model::NumberOrString;
+
+    /// A server may ask before the call knows that it was sent.
+    #[tokio::test]
+    async fn a_question_waits_until_it_is_known_who_is_asked() {
+        let log = Log::new();
+        assert!(!log.questions().await.is_open(), "nothing was called");
+        let call = |number| ProgressToken(NumberOrString::Number(number));
+        log.begin(call(1));
+        let mut asked = std::pin::pin!(log.questions());
+        tokio::select! {
+            biased;
+            _ = &mut asked => panic!("it is not known yet"),
+            () = async {} => {}
+        }
+        let (to, _open) = tokio::sync::mpsc::unbounded_channel();
+        let about = ("a".into(), "Clean".into(), None);
+        let clean = (ItemRedactor::default(), Default::default());
+        log.show(call(1), LiveWords::default(), Questions::new(to, about, clean, true));
+        assert!(asked.await.is_open());
+        log.begin(call(2));
+        assert!(!log.questions().await.is_open(), "two calls");
     }
 }

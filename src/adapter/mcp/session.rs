@@ -110,9 +110,9 @@ impl ClientHandler for Orderflow {
         question: ElicitRequestParams,
         _: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        let questions = self.log.questions();
-        // It was declined when it came.
+        let questions = self.log.questions().await;
         if !questions.is_open() {
+            self.log.answered(&question, "declined");
             return Ok(ElicitResult::new(ElicitationAction::Decline));
         }
         Ok(put(&question, &questions, &self.log).await)
