@@ -4,6 +4,7 @@
 mod adopt;
 mod agents;
 mod allowed;
+mod answer;
 mod approve;
 mod cancel;
 mod children;
@@ -82,6 +83,7 @@ enum Command {
     Resume(Stored<resume::Args>),
     Approve(Stored<approve::Approve>),
     Reject(Stored<approve::Reject>),
+    Answer(Stored<answer::Args>),
     Signal(Stored<signal::Args>),
     Cancel(Stored<cancel::Args>),
     Retry(Stored<retry::Args>),
@@ -131,6 +133,7 @@ impl Command {
             Command::Resume(stored) => stored.state.as_deref(),
             Command::Approve(stored) => stored.state.as_deref(),
             Command::Reject(stored) => stored.state.as_deref(),
+            Command::Answer(stored) => stored.state.as_deref(),
             Command::Signal(stored) => stored.state.as_deref(),
             Command::Cancel(stored) => stored.state.as_deref(),
             Command::Retry(stored) => stored.state.as_deref(),
@@ -197,6 +200,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resume(stored) => resume::run(stored.args, &mut terminal),
         Command::Approve(stored) => approve::approve(stored.args, &mut terminal),
         Command::Reject(stored) => approve::reject(stored.args, &mut terminal),
+        Command::Answer(stored) => answer::run(stored.args, &mut terminal),
         Command::Signal(stored) => signal::signal(stored.args, &mut terminal),
         Command::Cancel(stored) => cancel::run(stored.args, &mut terminal),
         Command::Retry(stored) => retry::run(stored.args, &mut terminal),

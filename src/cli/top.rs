@@ -2,6 +2,7 @@
 
 mod raw;
 
+use super::answer;
 use super::exit::Exit;
 use super::help::with_exits;
 use super::run::{InnerWaits, approve_text, failures, signal_text};
@@ -12,6 +13,7 @@ use crate::diag::render::visible;
 use crate::event::ItemId;
 use crate::history::{History, State};
 use crate::journal::{self, Lock};
+use crate::runtime::open_questions;
 use crate::view::table::table;
 use anyhow::Context;
 use raw::{Key, RawScreen};
@@ -70,6 +72,8 @@ struct WaitingGate {
     /// In whose name it is decided; `None` for that of the user.
     by: Option<String>,
     keys: Vec<String>,
+    /// It is what an agent asks.
+    is_question: bool,
 }
 
 /// A command that is run once the person has agreed.
@@ -269,7 +273,11 @@ impl Runs {
 fn sign(folder: &Path) -> Sign {
     let held = Lock::is_held(folder).unwrap_or(false);
     let seen = match held {
-        true => journal::last_sign(folder).map(|at| at.to_string()),
+        true => {
+            let asked = open_questions(folder).into_iter().map(|question| format!(" {}", question.id));
+            let asked: String = asked.collect();
+            journal::last_sign(folder).map(|at| format!("{at}{asked}"))
+        }
         false => {
             let tip = journal::read(folder).and_then(|(_, records)| records.tip()).ok();
             tip.map(|(number, sum)| format!("{number} {sum}"))
@@ -282,7 +290,11 @@ impl WaitingGate {
     /// The decision about the items that wait now, and no others.
     fn decided(&self, approved: bool, run: &str, name: &str) -> Wanted {
         let (verb, word) = if approved { ("approve", "Approve") } else { ("reject", "Reject") };
-        let mut arguments = vec![verb.to_owned(), run.to_owned(), self.title.clone()];
+        let mut arguments = match self.is_question {
+            true => vec!["answer".to_owned(), if approved { "--yes" } else { "--no" }.to_owned()],
+            false => vec![verb.to_owned()],
+        };
+        arguments.extend([run.to_owned(), self.title.clone()]);
         let every = self.keys.len() > MOST_NAMED;
         arguments.extend(self.keys.iter().filter(|_| !every).map(|key| format!("--item={key}")));
         arguments.extend(self.by.iter().map(|by| format!("--as={by}")));
@@ -310,6 +322,14 @@ impl Detail {
             gates.entry(gate).or_insert_with(Vec::new).push(visible(key));
         }
         let mut detail = Detail::default();
+        for question in open_questions(folder) {
+            let (item, text) = (visible(&question.item), visible(&question.text));
+            detail.lines.push(format!("{item}: an agent asks: {text}: {}", answer::command(&question, name)));
+            if question.values.is_empty() {
+                let (title, keys) = (question.step, vec![question.item]);
+                detail.gates.push(WaitingGate { title, by: None, keys, is_question: true });
+            }
+        }
         for (id, keys) in gates {
             let Some(gate) = graph.gate(id) else { continue };
             detail.lines.push(format!("waits {}", approve_text(gate, graph, name)));
@@ -318,7 +338,7 @@ impl Detail {
             let keys =
                 waiting.map(|(item, key, ..)| if item == ItemId::RUN { ":run" } else { key }.to_owned());
             let (title, by) = (graph.gated(gate), gate.by.clone());
-            detail.gates.push(WaitingGate { title, by, keys: keys.collect() });
+            detail.gates.push(WaitingGate { title, by, keys: keys.collect(), is_question: false });
         }
         let inner = InnerWaits::of(&history, name)?;
         for one in inner.awaits.iter().filter(|one| !one.subjects.is_empty()) {
@@ -333,7 +353,12 @@ impl Detail {
             ));
             let keys: Vec<String> = gate.keys.iter().map(|key| visible(key)).collect();
             detail.lines.push(format!("  {}", keys.join(", ")));
-            detail.gates.push(WaitingGate { title: gate.title, by: gate.by, keys: gate.keys });
+            detail.gates.push(WaitingGate {
+                title: gate.title,
+                by: gate.by,
+                keys: gate.keys,
+                is_question: false,
+            });
         }
         for (_, key, step, subject, _) in run.awaiting().take(5) {
             let Some(awaits) = &graph.step(step).awaits else { continue };

@@ -6,6 +6,7 @@ use super::compare::Compared;
 use super::files::PageFile;
 use super::past::PastRun;
 use super::rail::Rail;
+use crate::diag::render::visible;
 use crate::graph::Graph;
 use crate::history::{Counts, History, State};
 use crate::runtime::OpenQuestion;
@@ -27,8 +28,8 @@ pub struct PageData {
     pub waits: PageWaits,
     pub gates: Vec<PageGate>,
     pub awaits: Vec<PageAwait>,
-    /// What its agents ask, if it is active; the script needs their ids.
-    #[serde(serialize_with = "ids")]
+    /// What its agents ask, if it is active; the script needs the ids, items and steps.
+    #[serde(serialize_with = "asked")]
     pub questions: Vec<OpenQuestion>,
     /// Events that channels did not accept: the channel and the reason.
     #[serde(skip)]
@@ -63,8 +64,8 @@ pub struct PageData {
     pub verdicts: Vec<Verdict>,
 }
 
-fn ids<S: Serializer>(questions: &[OpenQuestion], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(questions.iter().map(|question| &question.id))
+fn asked<S: Serializer>(questions: &[OpenQuestion], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(questions.iter().map(|one| [&one.id, &one.item, &one.step].map(|text| visible(text))))
 }
 
 impl PageData {

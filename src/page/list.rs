@@ -76,11 +76,13 @@ fn line(run: &Value) -> maud::Markup {
         "paused" | "cancelled" => "stop",
         _ => "none",
     };
+    let asked = run["questions"].as_u64().unwrap_or(0);
     let parts = [
-        ("person", waiting(run), "waiting"),
+        ("person", asked, if asked == 1 { "question" } else { "questions" }),
+        ("person", waiting(run) - asked, "waiting"),
         ("bad", failed, "failed"),
         ("ok", number(run, "succeeded"), "succeeded"),
-        ("run", number(run, "in_flight").saturating_sub(waiting(run)), "in flight"),
+        ("run", number(run, "in_flight").saturating_sub(waiting(run) - asked), "in flight"),
         ("stop", number(run, "cancelled"), "cancelled"),
     ];
     html! {
@@ -112,5 +114,5 @@ fn number(run: &Value, name: &str) -> u64 {
 }
 
 fn waiting(run: &Value) -> u64 {
-    number(run, "waiting") + number(run, "awaiting")
+    number(run, "waiting") + number(run, "awaiting") + run["questions"].as_u64().unwrap_or(0)
 }

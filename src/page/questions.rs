@@ -44,7 +44,7 @@ fn of_one(data: &PageData, question: &OpenQuestion, served: bool) -> Markup {
             }
             @if served {
                 form.act data-act="answer" data-question=(question.id) {
-                    @if !question.values.is_empty() { div.edits { @for value in &question.values { (field(value)) } } }
+                    @if !question.values.is_empty() { div.asked { @for value in &question.values { (field(value)) } } }
                     label { "Note " input name="note" autocomplete="off" size="28"; } " "
                     button type="submit" name="approve" { (yes) } " "
                     button type="submit" name="reject" class="warn" formnovalidate { (no) }

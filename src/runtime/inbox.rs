@@ -158,17 +158,27 @@ impl Inbox {
         Inbox { home: home.to_owned(), keys: Some(keys.to_owned()) }
     }
 
+    /// The name of a file with this text that only a command of this user can give it.
+    pub(super) fn sign(&self, home: &Folder, id: &str, text: &[u8]) -> io::Result<String> {
+        let key = self.keys.as_ref().and_then(|keys| Key::ensure(keys).ok());
+        let key = key.as_ref().or(OWN.as_ref()).ok_or(io::ErrorKind::Other)?;
+        key.name(home, id, text)
+    }
+
+    /// Whether a command of this user has given this file its name.
+    pub(super) fn has_signed(&self, home: &Folder, name: &str, text: &[u8]) -> bool {
+        self.is_own(&mut None, home, name, text)
+    }
+
     /// Adds a request, durably. Returns its name.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn put(&self, request: &impl Serialize) -> io::Result<String> {
-        let key = self.keys.as_ref().and_then(|keys| Key::ensure(keys).ok());
-        let key = key.as_ref().or(OWN.as_ref()).ok_or(io::ErrorKind::Other)?;
         let home = Folder::open(&self.home)?;
         let text = serde_json::to_string(request)?;
         // Names are in the order of time.
-        let name = key.name(&home, &super::new_run_id(), text.as_bytes())?;
+        let name = self.sign(&home, &super::new_run_id(), text.as_bytes())?;
         home.make(FOLDER)?.replace(&name, text.as_bytes())?;
         Ok(name)
     }

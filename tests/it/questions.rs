@@ -3,7 +3,8 @@
 use crate::coding::stand_in;
 use crate::dialogue::dialogue;
 use crate::mcp;
-use crate::place::Place;
+use crate::place::{Place, says};
+use crate::program::told;
 use crate::serving::Serving;
 use serde_json::{Value, json};
 
@@ -187,4 +188,43 @@ fn a_person_elsewhere_answers_over_http_and_only_the_first_answer_counts() {
             "permission to execute a.txt: rejected by bo",
         ]
     );
+}
+
+#[test]
+fn a_person_at_another_terminal_answers_and_is_informed() {
+    let place = place("allow = [\"read\"]\nask = true");
+    let settings = place.read("orderflow.toml");
+    place.write("orderflow.toml", &format!("{settings}\n[notify]\ncommand = [\"sh\", \"note.sh\"]\n"));
+    place.write("note.sh", "cat > \"$$.part\"; mv \"$$.part\" \"noted-$$.json\"\n");
+    let run = place.begin("--input task=x --quiet --wait");
+    let open = || place.orderflow("answer last --format json");
+    let asks = |text: &str| place.until(text, || open().out.contains(text));
+    asks("permission to edit a.txt");
+    let shown = place.orderflow("answer last");
+    let command = "  answer it with orderflow answer [..] Fix --item 1 --yes, or reject it with --no\n";
+    says(&shown, 0, &format!("1: @coder of Fix asks: permission to edit a.txt\n{command}"), "");
+    assert!(place.orderflow("runs").out.contains(", 1 question "), "{}", place.orderflow("runs").out);
+    assert!(place.orderflow("top").out.contains(", 1 question "), "{}", place.orderflow("top").out);
+    let line = "asks       1: an agent asks: permission to edit a.txt: orderflow answer ";
+    assert!(place.orderflow("show last").out.contains(line), "{}", place.orderflow("show last").out);
+    says(&place.orderflow("answer last Ship --yes"), 3, "", "error: no agent of this run asks this\n");
+    let unfit = place.orderflow("answer last --yes --value size=1");
+    says(&unfit, 3, "", "error: the question does not ask for a value `size`\n");
+    let yes = place.orderflow("answer last Fix --item 1 --yes --as ops --note fine");
+    says(&yes, 0, "answered: permission to edit a.txt\n", "");
+    asks("permission to execute a.txt");
+    says(&place.orderflow("answer last --no --as bo"), 0, "rejected: permission to execute a.txt\n", "");
+    let told = told(run.wait_with_output().unwrap());
+    assert_eq!(told.exit, Some(0), "{}", told.err);
+    says(&place.orderflow("answer last"), 0, "", "no agent of this run asks anything\n");
+    assert_eq!(
+        decisions(&place)[1..],
+        ["permission to edit a.txt: allowed by ops: fine", "permission to execute a.txt: rejected by bo"]
+    );
+    let notes = place.files().into_iter().filter(|name| name.starts_with("noted-"));
+    let mut notes: Vec<Value> = notes.map(|name| serde_json::from_str(&place.read(&name)).unwrap()).collect();
+    notes.sort_by_key(|note| note["question"].to_string());
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert_eq!([&notes[0]["agent"], &notes[0]["question"]], ["coder", "permission to edit a.txt"]);
+    assert_eq!(notes[0]["approve"].as_array().unwrap()[3..], ["Fix", "--item", "1", "--yes"]);
 }

@@ -13,7 +13,7 @@ use super::super::trust;
 use super::adapters::Bound;
 use super::channels::Channels;
 use super::inputs::{self, Before, Work};
-use super::people::{self, DecidedHere, Desk, Reached};
+use super::people::{DecidedHere, Desk, Reached};
 use super::progress::Progress;
 use super::record::Trace;
 use super::report::{self, Finished, conclude, show, tell_trouble, written};
@@ -21,7 +21,7 @@ use super::results::Results;
 use super::telemetry::Telemetry;
 use super::waits;
 use super::write::{self, NewRows};
-use super::{Launch, LogFormat, bind, described, elsewhere, limits, logged, not_alone, paths};
+use super::{Launch, LogFormat, bind, described, elsewhere, limits, logged, not_alone, notices, paths};
 use crate::diag::render::visible;
 use crate::engine::Policy;
 use crate::event::StopReason;
@@ -261,7 +261,7 @@ pub fn run(
         name: find::called(&home)?,
         document: document.source.name.clone(),
         home: home.clone(),
-        notify: people::notifier(settings)?,
+        notify: notices::notifier(settings)?,
         display: progress.display().filter(|_| std::io::stdin().is_terminal()),
         away: !launch.no_journal && (launch.wait || is_served()),
     };

@@ -13,6 +13,7 @@ mod inputs;
 mod limits;
 mod live;
 mod logged;
+mod notices;
 mod own;
 mod paths;
 mod people;

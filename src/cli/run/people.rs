@@ -1,34 +1,24 @@
 //! People who have to act on an active run: a command informs them, and the one at the terminal is asked.
 
 use super::super::approve::user;
-use super::super::settings::Settings;
 use super::super::terminal::Terminal;
-use super::bind::environment;
 use super::display::Display;
+use super::notices::{Attendance, ShownGate, tell_all};
 use super::questions::{self, Input};
-use crate::adapter::notify::notify;
 use crate::adapter::program::Program;
 use crate::adapter::question::Question;
 use crate::adapter::{InnerGate, InnerGates};
 use crate::diag::render::{visible, visible_json};
 use crate::engine::Ask;
-use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId, UnixMillis};
+use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId};
 use crate::graph::Graph;
-use crate::runtime::{Observer, QuestionDesk, Request, clock, unix_millis};
+use crate::runtime::{Observer, QuestionDesk, Request, unix_millis};
 use crate::value::{Value, words};
-use anyhow::Context;
-use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{JoinHandle, JoinSet};
-
-/// How many notifications are sent at once, and how long a run that is over waits for the rest.
-const AT_ONCE: usize = 4;
-const REST: Duration = Duration::from_secs(60);
 
 /// The most characters of a value that are shown with a question.
 const SHOWN: usize = 500;
@@ -50,16 +40,6 @@ pub struct Desk {
     pub display: Option<Display>,
     /// Whether the questions of agents wait for other processes.
     pub away: bool,
-}
-
-/// The command of `[notify]`, in a clean environment.
-///
-/// # Errors
-/// The current folder cannot be read.
-pub fn notifier(settings: &Settings) -> anyhow::Result<Option<Program>> {
-    let Some(notify) = &settings.notify else { return Ok(None) };
-    let folder = std::path::absolute(&settings.folder).context("cannot read the current folder")?;
-    Ok(Some(Program { command: notify.command.clone(), folder, env: environment(&notify.env) }))
 }
 
 /// What was decided since the run began or continued, by any process.
@@ -97,11 +77,6 @@ pub struct Reached {
     pub inner: InnerGates,
 }
 
-/// The work of informing and asking, until the run is over.
-pub struct Attendance {
-    told: Option<JoinHandle<u64>>,
-}
-
 impl Desk {
     /// Whether a person is asked at the terminal.
     pub fn asks(&self) -> bool {
@@ -132,9 +107,13 @@ impl Desk {
                 Arc::new(move |question| drop(to_ask.send(Asked::Agent(question))))
             });
             let asking = QuestionDesk::new(&desk.home, here, desk.away);
-            let (sender, mut questions) = unbounded_channel();
+            let (sender, mut questions) = unbounded_channel::<Question>();
+            let to_tell = to_tell.downgrade();
             tokio::spawn(async move {
                 while let Some(question) = questions.recv().await {
+                    if let Some(to_tell) = to_tell.upgrade().filter(|_| question.may_be_stored) {
+                        let _ = to_tell.send(ShownGate::asked(&question));
+                    }
                     tokio::spawn(asking.clone().ask(question));
                 }
             });
@@ -163,30 +142,8 @@ impl Desk {
             since: ask.since,
             until: within.map(|within| ask.since.saturating_add(within)),
             inputs: ask.inputs.iter().map(named).collect(),
+            agent: None,
         }
-    }
-
-    /// The facts of `[notify]`, one object.
-    fn facts(&self, gate: &ShownGate) -> String {
-        let inputs = gate.inputs.iter().map(|(name, value)| (name.clone(), (**value).clone()));
-        let mut approve = vec!["orderflow", "approve", &self.name];
-        approve.extend([gate.title.as_str(), "--item", &*gate.key]);
-        approve.extend(gate.by.as_deref().into_iter().flat_map(|by| ["--as", by]));
-        json!({
-            "run": self.run,
-            "folder": self.home.display().to_string(),
-            "workflow": self.graph.title,
-            "document": self.document,
-            "item": &*gate.key,
-            "step": gate.title,
-            "question": gate.question,
-            "by": gate.by,
-            "since": clock(gate.since),
-            "until": gate.until.map(clock),
-            "inputs": inputs.collect::<crate::value::Object>(),
-            "approve": approve,
-        })
-        .to_string()
     }
 
     /// Asks about a gate in a document. Returns whether the input has ended.
@@ -354,34 +311,6 @@ enum Asked {
     Agent(Question),
 }
 
-/// A gate as people see it.
-struct ShownGate {
-    title: String,
-    /// The key of the item; `None` for the steps for all items.
-    item: Option<String>,
-    key: Arc<str>,
-    question: String,
-    by: Option<String>,
-    since: UnixMillis,
-    until: Option<UnixMillis>,
-    inputs: Vec<(String, Arc<Value>)>,
-}
-
-impl ShownGate {
-    fn of(gate: &InnerGate) -> ShownGate {
-        ShownGate {
-            title: gate.title.clone(),
-            item: Some(gate.key.to_string()),
-            key: gate.key.clone(),
-            question: gate.question.clone(),
-            by: gate.by.clone(),
-            since: gate.since,
-            until: gate.until,
-            inputs: gate.inputs.clone(),
-        }
-    }
-}
-
 /// Asks while the display is hidden: it would be drawn over the question.
 fn undrawn<T>(display: &Display, ask: impl FnOnce() -> T) -> T {
     display.hide();
@@ -427,53 +356,6 @@ impl Reply {
             "n" | "no" => Some(Reply::No(note)),
             "l" | "later" => Some(Reply::Later),
             _ => None,
-        }
-    }
-}
-
-/// Runs the command for each that waits; returns how many it failed for.
-async fn tell_all(desk: Arc<Desk>, mut tells: UnboundedReceiver<ShownGate>) -> u64 {
-    let (mut tasks, mut failed) = (JoinSet::new(), 0);
-    let mut over = false;
-    loop {
-        tokio::select! {
-            ask = tells.recv(), if !over && tasks.len() < AT_ONCE => match ask {
-                None => over = true,
-                Some(ask) => {
-                    let desk = desk.clone();
-                    tasks.spawn(async move {
-                        let Some(program) = &desk.notify else { return Ok(()) };
-                        notify(program, &desk.run, desk.facts(&ask)).await
-                    });
-                }
-            },
-            Some(done) = tasks.join_next(), if !tasks.is_empty() => {
-                if let Ok(Err(why)) = done {
-                    failed += 1;
-                    if failed == 1 {
-                        let text = format!("warning: the command of [notify] failed: {}\n", visible(&why));
-                        match &desk.display {
-                            Some(display) => display.say(&text),
-                            None => Terminal::new().talk(&text),
-                        }
-                    }
-                }
-            }
-            else => return failed,
-        }
-    }
-}
-
-impl Attendance {
-    /// Waits until all notifications were sent, for a while; the sender of those that wait is gone by then.
-    pub async fn close(self, terminal: &mut Terminal) {
-        let Some(told) = self.told else { return };
-        match tokio::time::timeout(REST, told).await {
-            Ok(Ok(failed @ 2..)) => {
-                terminal.talk(&format!("warning: the command of [notify] failed {failed} times\n"));
-            }
-            Ok(_) => {}
-            Err(_) => terminal.talk("warning: not all notifications were sent\n"),
         }
     }
 }

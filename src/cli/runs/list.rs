@@ -8,6 +8,8 @@ use crate::diag::render::{visible, visible_json};
 use crate::event::Millis;
 use crate::history::{Counts, State, quiet};
 use crate::journal::{self, Header, Lock};
+use crate::runtime::open_questions;
+use crate::value::words;
 use crate::view::table::table;
 use crate::view::{milliseconds, outcome};
 use serde::Serialize;
@@ -33,6 +35,8 @@ pub struct RunLine {
     pub counts: Option<Counts>,
     /// From its beginning to now, or to its last event if it is not running; without the pauses.
     pub wall_ms: Option<Millis>,
+    /// How many questions of agents wait for a person.
+    pub questions: usize,
     /// Why it cannot be read.
     pub error: Option<String>,
 }
@@ -50,6 +54,7 @@ impl RunLine {
             state: state.name(),
             counts: Some(counts),
             wall_ms: Some(last + if state == State::Running { quiet(folder) } else { 0 }),
+            questions: if state == State::Running { open_questions(folder).len() } else { 0 },
             error: None,
         }
     }
@@ -77,7 +82,17 @@ impl RunLine {
             state: UNREADABLE,
             counts: None,
             wall_ms: None,
+            questions: 0,
             error: Some(format!("{why:#}")),
+        }
+    }
+
+    /// What agents ask, after other words.
+    fn asked(&self) -> String {
+        if self.questions == 0 {
+            String::new()
+        } else {
+            format!(", {}", words::count(self.questions as u64, "question"))
         }
     }
 
@@ -88,7 +103,7 @@ impl RunLine {
             text(&self.workflow),
             self.started.as_deref().map(moment).unwrap_or_default(),
             self.state.to_owned(),
-            self.counts.as_ref().map(outcome).unwrap_or_default(),
+            self.counts.as_ref().map(outcome).unwrap_or_default() + &self.asked(),
             self.wall_ms.map(|time| milliseconds(time as f64)).unwrap_or_default(),
             text(&self.error),
         ]
@@ -124,6 +139,9 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             terminal.data(&table(&header, lines.iter().map(RunLine::cells), terminal.width()));
             if lines.iter().any(|line| line.state == State::Waiting.name()) {
                 terminal.talk("waiting runs need a person or an event: orderflow show RUN has the command\n");
+            }
+            if lines.iter().any(|line| line.questions > 0) {
+                terminal.talk("agents ask questions: orderflow answer RUN has them\n");
             }
         }
     }

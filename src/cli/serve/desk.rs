@@ -1,22 +1,20 @@
 //! The runs of a folder for the server: the same functions that the commands use answer, in the same JSON.
 
-use super::super::approve::{record_decision, user};
+use super::super::answer::{Answer, give, name_of, question_json};
+use super::super::approve::record_decision;
 use super::super::exit::{Exit, Stop};
 use super::super::runs::{find, list};
 use super::super::signal::record_event;
 use super::super::terminal::Terminal;
 use super::super::{logs, report, show};
 use super::children::Commanded;
-use crate::diag::render::visible;
 use crate::disk::real;
 use crate::event::{Arrival, Decision};
 use crate::history::History;
 use crate::history::dead_letters::{self, LetterTable};
 use crate::journal::{self, Lock};
 use crate::page::{self, OtherRun, PageData, PageMode};
-use crate::runtime::{
-    Answering, OpenQuestion, QuestionAnswer, answer_question, clock, new_run_id, open_questions, unix_millis,
-};
+use crate::runtime::{clock, new_run_id, open_questions, unix_millis};
 use crate::serve::{
     AnswerRequest, Answered, DecideRequest, Doing, ListPart, LogsRequest, Refusal, RefusalKind, RunAct,
     RunService, StartRequest,
@@ -169,8 +167,9 @@ impl FolderDesk {
         match act {
             RunAct::Decide(request) => blocking(move || decide(&home, request)).await,
             RunAct::Answer(request) => {
-                let answered = tokio::task::spawn_blocking(move || answer_one(&home, request)).await;
-                answered.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Internal, "a bug in orderflow")))
+                let AnswerRequest { question, agrees, values, by, note } = request;
+                let answer = Answer { agrees, values, by, note };
+                blocking(move || give(&home, &question, answer)).await
             }
             RunAct::Signal(arrival) => blocking(move || signal(&home, arrival)).await,
             RunAct::Cancel => self.command(&home, "cancel", Vec::new(), Vec::new()).await,
@@ -291,7 +290,7 @@ impl RunService for FolderDesk {
     }
 
     fn questions(&self, run: &str) -> Answered {
-        Ok(open_questions(&home(run)?).into_iter().map(question).collect::<Vec<_>>().into())
+        Ok(open_questions(&home(run)?).into_iter().map(question_json).collect())
     }
 
     fn dead_letters(&self, run: &str) -> Answered {
@@ -345,53 +344,6 @@ fn decide(home: &Path, request: DecideRequest) -> anyhow::Result<Value> {
     let by = name_of(by)?;
     let decision = Decision { approved, by, note, at: unix_millis() };
     record_decision(home, &step, items, &decision, &mut Terminal::new())
-}
-
-/// Who answers.
-fn name_of(by: Option<String>) -> anyhow::Result<String> {
-    let by = by.unwrap_or_else(user).trim().trim_start_matches('@').to_owned();
-    match by.is_empty() {
-        true => Err(Stop::new(Exit::Invalid, "the name is empty").into()),
-        false => Ok(by),
-    }
-}
-
-/// `{id, item, step, agent, question, values: [{name, schema, required}], since}`.
-fn question(one: OpenQuestion) -> Value {
-    let values = one.values.iter().map(
-        |asked| json!({ "name": visible(&asked.name), "schema": asked.schema, "required": asked.required }),
-    );
-    json!({
-        "id": one.id,
-        "item": visible(&one.item),
-        "step": visible(&one.step),
-        "agent": one.agent.as_deref().map(visible),
-        "question": visible(&one.text),
-        "values": values.collect::<Vec<_>>(),
-        "since": clock(one.since),
-    })
-}
-
-fn answer_one(home: &Path, request: AnswerRequest) -> Answered {
-    let AnswerRequest { question, agrees, values, by, note } = request;
-    let by = name_of(by).map_err(|error| refusal(&error))?;
-    let at = clock(unix_millis());
-    let reply = QuestionAnswer { agrees, by: by.clone(), note: note.clone(), values };
-    match answer_question(home, &question, &reply).map_err(|error| internal(&error.into()))? {
-        Answering::Taken => Ok(json!({
-            "run": find::name(home), "question": question, "agrees": agrees, "by": by, "note": note, "at": at,
-        })),
-        Answering::Gone => {
-            let message =
-                "the question was answered before, or its attempt has ended; the answer changes nothing";
-            Err(Refusal::new(RefusalKind::Conflict, message))
-        }
-        Answering::Unfit(why) => Err(Refusal::new(RefusalKind::Invalid, why)),
-        Answering::NotTaken => {
-            let message = "the run has not taken the answer within 10 s, so it was withdrawn";
-            Err(Refusal::new(RefusalKind::Conflict, message))
-        }
-    }
 }
 
 /// Asks the table of failed items that can be retried.

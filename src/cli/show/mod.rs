@@ -13,6 +13,7 @@ mod nested;
 mod outputs;
 pub mod session;
 
+use super::answer;
 use super::clashes;
 use super::exit::{Exit, Stop};
 use super::run::{Finished, InnerWaits, Trace, spending, unavailable_json, unavailable_text, write_later};
@@ -26,7 +27,7 @@ use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::history::{EventLog, History, State, dead_letters};
 use crate::journal::Lock;
-use crate::runtime::{Inbox, InboxRequest, Observer, unix_millis};
+use crate::runtime::{Inbox, InboxRequest, Observer, open_questions, unix_millis};
 use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
@@ -294,6 +295,12 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
         format!("{:<10} at the gate of {title}{asks}: {}\n", "waits", gate.command)
     });
     let inner: String = gates.chain(inner.awaits.iter().map(|one| one.lines(name))).collect();
+    let asked = if held { open_questions(history.home()) } else { Vec::new() };
+    let asked = asked.iter().map(|one| {
+        let (item, text) = (visible(&one.item), visible(&one.text));
+        format!("{:<10} {item}: an agent asks: {text}: {}\n", "asks", answer::command(one, name))
+    });
+    let inner = asked.collect::<String>() + &inner;
     let stored = all.stored.text();
     let events = all.log.as_ref().map(|log| events::lines(log, graph, name)).unwrap_or_default();
     let about = about(&all.line) + &spent + &waits.concat() + &inner + &events + &stored + &unavailable;

@@ -80,8 +80,9 @@ function follow() {
   source.onopen = () => connected(true);
   source.onerror = () => connected(false);
   source.onmessage = soon;
-  source.addEventListener("run", event => { const now = JSON.parse(event.data); if (now.active !== D.run.live || now.questions.join() !== D.questions.join()) soon(); });
+  source.addEventListener("run", event => { const now = JSON.parse(event.data); if (now.active !== D.run.live || now.questions.join() !== ids(D)) soon(); });
 }
+const ids = data => data.questions.map(([id]) => id).join();
 function connected(is) {
   let said = $("_lost");
   if (is && said) said.remove();
@@ -106,7 +107,7 @@ async function renew() {
   if (!fresh) return;
   const data = JSON.parse(fresh.textContent);
   took = performance.now() - began;
-  if (data.run.events === D.run.events && data.run.state === D.run.state && data.run.live === D.run.live && data.questions.join() === D.questions.join()) return;
+  if (data.run.events === D.run.events && data.run.state === D.run.state && data.run.live === D.run.live && ids(data) === ids(D)) return;
   D = data;
   document.title = page.title;
   document.querySelector("link[rel=icon]").href = page.querySelector("link[rel=icon]").getAttribute("href");
@@ -193,7 +194,8 @@ function drawRunning(t) {
     const detail = details(A.item[i], A.step[i]).filter(one => one.number === A.number[i] && one.element === A.element[i]).pop();
     const talk = detail && detail.messages && detail.messages.length ? detail.messages[detail.messages.length - 1].text : "";
     const words = (detail && detail.log || talk || "").trimEnd().split("\n").pop().slice(-200);
-    return el("p", {}, el("span", { class: "times" }, seconds(D.run.end - A.began[i])), el("a", { href: "#item=" + encodeURIComponent(keyOf(A.item[i])) + "&step=" + encodeURIComponent(D.steps[A.step[i]].phase) + "&tab=log" }, !D.run.single && [el("span", { class: "mono" }, keyOf(A.item[i])), " "], el("b", {}, D.steps[A.step[i]].title)), A.number[i] > 1 && el("span", { class: "dim" }, "attempt " + A.number[i]), words && el("code", { class: "words dim" }, words));
+    const asks = D.questions.find(([, item, step]) => item === keyOf(A.item[i]) && step === D.steps[A.step[i]].phase);
+    return el("p", {}, el("span", { class: "times" }, seconds(D.run.end - A.began[i])), el("a", { href: "#item=" + encodeURIComponent(keyOf(A.item[i])) + "&step=" + encodeURIComponent(D.steps[A.step[i]].phase) + "&tab=log" }, !D.run.single && [el("span", { class: "mono" }, keyOf(A.item[i])), " "], el("b", {}, D.steps[A.step[i]].title)), A.number[i] > 1 && el("span", { class: "dim" }, "attempt " + A.number[i]), asks && el("a", { class: "wait", href: "#gate=" + asks[0] + "&item=" + encodeURIComponent(asks[1]) }, "asks a person"), words && el("code", { class: "words dim" }, words));
   });
   keepFocus(box, () => box.replaceChildren(el("h2", { id: "_running-title" }, glyph("run"), " " + many(all.length, "step") + (all.length === 1 ? " runs" : " run")), ...rows, all.length > MOST_RUNNING ? none("… and " + num(all.length - MOST_RUNNING) + " more") : ""));
 }

@@ -14,6 +14,7 @@ await page.goto(link);
 await page.goto(new URL(run, link).href);
 await seen("Fix @coder asks permission to edit a.txt");
 assert.match(await page.title(), /^\(1\) /);
+await until(() => document.querySelector("#_running").innerText.includes("asks a person"));
 await accessible(page, "question");
 await readable(page, "question");
 
