@@ -266,17 +266,28 @@ async fn paths_outside_and_wrong_arguments_are_refused() {
     std::os::unix::fs::symlink(place.path("flow.md"), place.path("inside/link.md")).unwrap();
     let inside = Place::new(FLOW);
     std::os::unix::fs::symlink(place.path("flow.md"), inside.path("link.md")).unwrap();
+    let pipe = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, inside.path("pipe.md"), pipe, 0o600.into(), 0).unwrap();
+    std::fs::create_dir(inside.path("folder.md")).unwrap();
     let client = Client::start(&inside).await;
     let outside = "error: the document must be a markdown file below the served folder";
     let absolute = place.path("flow.md");
-    for path in
-        ["../flow.md", absolute.to_str().unwrap(), "link.md", "/etc/passwd", "flow.md/../../x.md", "-", ""]
-    {
+    for path in [
+        "../flow.md",
+        absolute.to_str().unwrap(),
+        "link.md",
+        "/etc/passwd",
+        "flow.md/../../x.md",
+        "pipe.md",
+        "folder.md",
+        "-",
+        "",
+    ] {
         for tool in ["validate", "plan", "run"] {
             assert_eq!(client.error(tool, json!({"document": path})).await, outside, "{tool} {path}");
         }
     }
-    for path in ["../notes.txt", "/etc/passwd", "link.md", ".."] {
+    for path in ["../notes.txt", "/etc/passwd", "link.md", "pipe.md", ".."] {
         let error = client.error("stats", json!({"sessions": [path]})).await;
         assert_eq!(error, "error: the file must be one below the served folder", "{path}");
     }

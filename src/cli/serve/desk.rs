@@ -8,7 +8,7 @@ use super::super::signal::record_event;
 use super::super::terminal::Terminal;
 use super::super::{logs, report, show};
 use super::children::Commanded;
-use crate::disk::real;
+use crate::disk::{Named, real};
 use crate::event::{Arrival, Decision};
 use crate::history::History;
 use crate::history::dead_letters::{self, LetterTable};
@@ -103,7 +103,9 @@ impl FolderDesk {
         let unknown = |_| Refusal::new(RefusalKind::Unknown, format!("the served folder has no such {what}"));
         let found = real(&self.folder.join(path)).map_err(unknown)?;
         let folder = real(&self.folder).map_err(|error| internal(&error.into()))?;
-        match found.starts_with(folder) {
+        // A pipe would keep the command that reads it for ever.
+        let is_file = Named::file(found.clone()).about().is_ok_and(|about| about.is_file());
+        match found.starts_with(folder) && is_file {
             true => Ok(path.to_owned()),
             false => Err(outside()),
         }
