@@ -158,7 +158,10 @@ fn suite(path: &Path) -> anyhow::Result<Result<Suite, Vec<Faulty>>> {
     let mut invalid = Vec::new();
     let mut sources = cases::fences(&document.source);
     let beside = path.with_extension(&CASES[1..]);
-    match Named::file(&beside).read(spec::LARGEST) {
+    // The user has not named it: in a clone it may be a link to any file, whose lines would be shown.
+    let folder = beside.parent().unwrap_or(Path::new(""));
+    let name = beside.file_name().unwrap_or_default();
+    match Named::by_document(folder, Path::new(name)).read(spec::LARGEST) {
         Ok(bytes) => match Source::decode(beside.display().to_string(), bytes) {
             (source, None) => sources.push(source),
             (source, Some(at)) => invalid.push((source, vec![catalogue::invalid_utf8(at)])),

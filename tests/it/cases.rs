@@ -232,3 +232,23 @@ fn cases_are_found_beside_and_within_the_document() {
         broken.err
     );
 }
+
+/// The user names the document, and a clone may have a link to any file beside it.
+#[test]
+fn cases_are_not_read_through_a_link_out_of_the_folder() {
+    let place = Place::new("# W\n\n## A @desk\nx::String → y::String\n");
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), "the-content-of-a-file-outside\n").unwrap();
+    std::os::unix::fs::symlink(outside.path().join("secret"), place.path("flow.test.toml")).unwrap();
+    for format in ["table", "github"] {
+        let told = place.orderflow(&format!("test flow.md --format {format}"));
+        assert_eq!((told.exit, told.out.as_str()), (Some(74), ""), "{}", told.err);
+        assert!(told.err.contains("a symbolic link leads out of "), "{}", told.err);
+    }
+    // One within the folder is followed.
+    std::fs::remove_file(place.path("flow.test.toml")).unwrap();
+    place.write("cases.toml", "[[case]]\nname = \"one\"\ninputs = { x = \"1\" }\nanswers = { A = { y = \"2\" } }\nexpect = { state = \"succeeded\" }\n");
+    std::os::unix::fs::symlink("cases.toml", place.path("flow.test.toml")).unwrap();
+    let told = place.orderflow("test flow.md");
+    assert!(!told.err.contains("cannot read"), "{}{}", told.out, told.err);
+}
