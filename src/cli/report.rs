@@ -85,6 +85,29 @@ fn past(history: &History, folder: &Path) -> Vec<PastRun> {
     past
 }
 
+/// What was changed since the last earlier run of the same document without a failure: its name, and the steps and agents.
+/// `None` if no such run is found soon.
+pub(super) fn changed_since_good(history: &History) -> Option<(String, Vec<String>)> {
+    let (header, home, began) = (history.header(), history.home(), Instant::now());
+    let all = find::all().unwrap_or_default();
+    let mut left = PAST;
+    for (other, name) in find::latest_first(&all) {
+        if left == 0 || began.elapsed() > PATIENCE {
+            break;
+        }
+        let earlier = journal::read(other).ok().filter(|(known, _)| {
+            other != home && known.document.path == header.document.path && known.started < header.started
+        });
+        let Some((header, records)) = earlier else { continue };
+        left -= 1;
+        let good = History::of(other, header, records).ok();
+        if let Some(good) = good.filter(|then| page::is_good(then).unwrap_or(false)) {
+            return Some((name, page::changed_since(&good, history)));
+        }
+    }
+    None
+}
+
 /// The earlier runs of the same document, the oldest first, without a look at their events.
 pub(super) fn earlier(history: &History, folder: &Path) -> Vec<OtherRun> {
     let header = history.header();

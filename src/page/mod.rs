@@ -36,6 +36,6 @@ pub use data::{
 pub use files::PageFile;
 pub use html::{PageMode, json, policy, render};
 pub use list::list;
-pub use past::PastRun;
+pub use past::{PastRun, changed_since, is_good};
 pub use rail::{Rail, RailEdge};
 pub use summary::{github, junit, markdown};

@@ -76,6 +76,12 @@ pub fn is_good(history: &History) -> anyhow::Result<bool> {
     Ok(failed == 0 && outline.state(history.basis(), false) == State::Done)
 }
 
+/// The steps and agents that `history` has otherwise than the run of `then`, as people read them.
+pub fn changed_since(then: &History, history: &History) -> Vec<String> {
+    let agents = agents::changed(then.options.agents.as_deref(), history).unwrap_or_default();
+    changed(&definition(then), history).into_iter().chain(agents).collect()
+}
+
 /// The steps that `history` has otherwise than the run of this definition.
 pub fn changed(then: &BTreeMap<String, String>, history: &History) -> Vec<String> {
     let now = definition(history);

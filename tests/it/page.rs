@@ -348,6 +348,8 @@ fn an_agent_that_was_set_otherwise_since_the_last_good_run_is_named() {
         fails.contains(&format!("changed since {good}, the last run without a failure: {said}")),
         "{fails}"
     );
+    let shown = place.orderflow("show last --failed").err;
+    assert_eq!(shown, format!("changed since {good}, the last run without a failure: {said}\n"));
     let view = text(&now, "id=\"_compare\"", "</section>").replace("&gt;", ">");
     assert!(
         view.contains(&format!("Steps and agents No step was changed. Changed since then: {said}")),

@@ -1,5 +1,6 @@
 //! The failures of a run by cause, each with the last lines of a log and what came of the effects.
 
+use super::super::report;
 use super::super::run::{by_cause, word};
 use super::super::runs::{Format, find};
 use super::super::terminal::Terminal;
@@ -102,6 +103,11 @@ pub fn show(history: &History, format: Format, terminal: &mut Terminal) -> anyho
     terminal.data(&text);
     if text.is_empty() {
         terminal.talk("no item of this run failed\n");
+    } else if let Some((good, changed)) = report::changed_since_good(history)
+        && !changed.is_empty()
+    {
+        let (good, changed) = (visible(&good), changed.join(", "));
+        terminal.talk(&format!("changed since {good}, the last run without a failure: {changed}\n"));
     }
     Ok(())
 }
