@@ -19,7 +19,7 @@ mod whole;
 
 pub use folder::{Folder, Kind};
 pub use identity::FileIdentity;
-pub use named::{Named, read_at_most};
+pub use named::{Named, create_new, read_at_most};
 pub use owner::accept_owner;
 pub use whole::{Target, copy, exchange, try_room};
 
@@ -79,13 +79,4 @@ pub fn up_to_repository(folder: &Path) -> Vec<PathBuf> {
 /// Whether a path exists, even as a broken link.
 pub fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
-}
-
-/// Creates a new file, with its parent folders.
-///
-/// # Errors
-/// The path exists, or it cannot be created.
-pub fn create_new(path: &Path) -> io::Result<File> {
-    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
-    File::options().write(true).create_new(true).open(path)
 }

@@ -142,11 +142,29 @@ fn regular(file: File) -> io::Result<File> {
     }
 }
 
+/// Creates a new file below a folder of the user's, with the folders above it; links must not lead out of the folder.
+///
+/// # Errors
+/// The file exists, or it cannot be created.
+pub fn create_new(folder: &Path, path: &Path) -> io::Result<File> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    std::fs::create_dir_all(folder)?;
+    let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        within(folder, path, dir.create_dir_all(above))?;
+    }
+    below(folder, path, OpenOptions::new().write(true).create_new(true))
+}
+
 fn below(folder: &Path, path: &Path, options: &OpenOptions) -> io::Result<File> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
-    match dir.open_with(path, options) {
-        Ok(file) => Ok(file.into_std()),
+    within(folder, path, dir.open_with(path, options)).map(cap_std::fs::File::into_std)
+}
+
+/// What was done with a path below a folder, with the reason if it leads out of it.
+fn within<T>(folder: &Path, path: &Path, done: io::Result<T>) -> io::Result<T> {
+    match done {
         // The kernel does not reject links that leave the folder; `cap-std` does.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() => {
             let what = match path.components().any(|part| part == Component::ParentDir) {
@@ -156,7 +174,7 @@ fn below(folder: &Path, path: &Path, options: &OpenOptions) -> io::Result<File> 
             let message = format!("{what} leads out of {}", folder.display());
             Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
         }
-        Err(error) => Err(error),
+        done => done,
     }
 }
 

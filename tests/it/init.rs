@@ -114,6 +114,17 @@ fn the_skill_has_front_matter_and_the_whole_card() {
     }
 }
 
+/// In a clone a folder in it may be a link to any other.
+#[test]
+fn nothing_is_written_through_a_link_out_of_the_folder() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::os::unix::fs::symlink(outside.path(), folder.path().join(".claude")).unwrap();
+    let told = orderflow(&["init", folder.path().to_str().unwrap(), "--skill-only"]);
+    assert_eq!(told.exit, Some(74), "{}", told.err);
+    assert!(told.err.contains("a symbolic link leads out of "), "{}", told.err);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn nothing_that_is_there_is_overwritten() {
     let folder = TempDir::new().unwrap();

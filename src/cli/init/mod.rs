@@ -76,7 +76,9 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
             .into());
     }
     for (path, text) in &files {
-        let written = disk::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+        let name = path.strip_prefix(&args.folder).unwrap_or(path);
+        let written =
+            disk::create_new(&args.folder, name).and_then(|mut file| file.write_all(text.as_bytes()));
         written.with_context(|| format!("cannot write {}", path.display()))?;
     }
     let shown = |name: &str| {
