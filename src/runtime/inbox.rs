@@ -195,23 +195,36 @@ impl Inbox {
 
     /// The requests that are not in `seen`, the oldest first, and adds them to it. Other files are left alone.
     pub fn take(&self, seen: &mut BTreeSet<String>) -> Vec<InboxRequest> {
-        let Ok(home) = Folder::open(&self.home) else { return Vec::new() };
-        let Ok(folder) = home.folder(FOLDER) else { return Vec::new() };
+        self.look(seen).0
+    }
+
+    /// How many of its files no command of this user has written, or are no requests: they do not count.
+    pub fn ignored(&self) -> usize {
+        self.look(&mut BTreeSet::new()).1
+    }
+
+    /// The new requests, and how many other files there are.
+    fn look(&self, seen: &mut BTreeSet<String>) -> (Vec<InboxRequest>, usize) {
+        let Ok(home) = Folder::open(&self.home) else { return (Vec::new(), 0) };
+        let Ok(folder) = home.folder(FOLDER) else { return (Vec::new(), 0) };
         let entries = folder.entries_up_to(MOST).unwrap_or_default();
         let names = entries.into_iter().filter(|(_, kind)| *kind == Kind::File);
         let names: Vec<String> = names.filter_map(|(name, _)| name.into_string().ok()).collect();
         // Those that are gone were answered.
         seen.retain(|name| names.contains(name));
-        let (mut requests, mut key) = (Vec::new(), None);
+        let (mut requests, mut others, mut key) = (Vec::new(), 0, None);
         for name in names.into_iter().filter(|name| !name.starts_with('.')) {
             if !seen.insert(name.clone()) {
                 continue;
             }
             let text = folder.read(&name, LARGEST).ok().flatten();
             let text = text.filter(|text| self.is_own(&mut key, &home, &name, text));
-            requests.extend(text.and_then(|text| InboxRequest::read(&text, name)));
+            match text.and_then(|text| InboxRequest::read(&text, name)) {
+                Some(request) => requests.push(request),
+                None => others += 1,
+            }
         }
-        requests
+        (requests, others)
     }
 
     /// The requests that no runner has taken yet, the oldest first.
@@ -302,7 +315,7 @@ mod tests {
         let beside = |name: &str| home.path().join(FOLDER).join(name);
         std::fs::write(beside("0.json"), &text).unwrap();
         std::fs::write(beside(&name.replacen('-', "0-", 1)), &text).unwrap();
-        assert_eq!(inbox.stored().len(), 1);
+        assert_eq!((inbox.stored().len(), inbox.ignored()), (1, 2));
         std::fs::write(&file, text.replace("ops", "me")).unwrap();
         assert_eq!(inbox.stored(), []);
         std::fs::create_dir(other.path().join(FOLDER)).unwrap();

@@ -104,6 +104,11 @@ fn what_no_command_of_this_user_has_stored_is_not_taken() {
     let resumed = place.orderflow("resume last");
     assert_eq!(resumed.exit, Some(5), "{}", resumed.err);
     assert!(resumed.err.contains("2 waiting for a person"), "{}", resumed.err);
+    assert!(
+        resumed.err.contains("inbox ignored: your commands on this machine did not write them"),
+        "{}",
+        resumed.err
+    );
 }
 
 #[test]

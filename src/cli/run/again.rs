@@ -18,6 +18,7 @@ use crate::history::{
     try_lock, withdraw_cancel,
 };
 use crate::journal::{self, LockError};
+use crate::runtime::Inbox;
 use crate::spec;
 use crate::value::words;
 use crate::view::outcome;
@@ -138,6 +139,14 @@ fn go_on_with(
         taken.retry = retry;
     }
     taken.history.check_inner(&taken.retry, &taken.inner)?;
+    let ignored = Inbox::of(&home).ignored();
+    if ignored > 0 {
+        let files = words::count(ignored, "file");
+        terminal.talk(&format!(
+            "{files} in {} ignored: your commands on this machine did not write them; decide or signal again\n",
+            home.join("inbox").display()
+        ));
+    }
     RunEnd::clear(&home);
     place(&options, &home)?;
     options.jobs = how.jobs.or(options.jobs);
