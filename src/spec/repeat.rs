@@ -98,10 +98,11 @@ fn counted_last(asked: &str) -> Option<(String, String)> {
 /// Whether words are meant as a loop, such as `repeat until approved` and `repeat 3 times`; with its right value, if that
 /// is certain.
 pub(super) fn looped(words: &str) -> Option<Option<String>> {
-    let words = words.trim().to_owned();
-    let end = words.find([' ', ':']).filter(|_| !words.contains("::"))?;
-    let first = words[..end].to_lowercase();
-    if !["repeat", "repeated", "repeats", "loop", "looped", "loops"].contains(&first.as_str()) {
+    let words = words.trim();
+    let end = words.find([' ', ':'])?;
+    let begins = |word: &str| words[..end].eq_ignore_ascii_case(word);
+    let loops = ["repeat", "repeated", "repeats", "loop", "looped", "loops"].into_iter().any(begins);
+    if !loops || words.contains("::") {
         return None;
     }
     let rest = words[end..].trim_start_matches([':', ' ']);
