@@ -20,6 +20,7 @@ Examples:
   orderflow worker --engine restate                        all agents of orderflow.toml here
   orderflow worker --engine restate shop/orders.md         those for this document
   orderflow worker --engine restate --agents payment       only this agent
+  orderflow worker --engine restate --programs             programs in documents, too
   orderflow worker --engine restate --listen 0.0.0.0:9080  for servers on other machines
 
 Register its address with the server once: restate deployments register http://HOST:9080. It needs no document: \
@@ -34,6 +35,9 @@ pub struct Args {
     /// Serve only these agents
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     agents: Vec<String>,
+    /// Also run the programs of documents, with the variables and secrets that they name
+    #[arg(long)]
+    programs: bool,
     /// The address to listen at
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9080")]
     listen: SocketAddr,
@@ -49,7 +53,7 @@ enum Engine {
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
-    let Args { file, engine: Engine::Restate, agents, listen, identity_key } = args;
+    let Args { file, engine: Engine::Restate, agents, programs, listen, identity_key } = args;
     let settings = settings::load(&file.unwrap_or_else(|| "orderflow.md".into()), false, terminal)?;
     let known = settings.agents.iter().filter(|(_, agent)| agent.reach.is_some());
     let all: Vec<String> = known.map(|(name, _)| name.clone()).collect();
@@ -70,9 +74,10 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let limits = limits.collect();
     let folder = std::path::absolute(&settings.folder).context("cannot read the current folder")?;
     let folder = folder.join(".orderflow").join(format!("worker-{}", std::process::id()));
-    let names: Vec<String> = agents.iter().map(|name| format!("@{name}")).collect();
+    let mut names: Vec<String> = agents.iter().map(|name| format!("@{name}")).collect();
+    names.extend(programs.then(|| "the programs of documents".to_owned()));
     let here = Arc::new(Served { settings, agents, folder });
-    let bind = Box::new(move |header: &_, options: &_| run::served(&here, header, options));
+    let bind = Box::new(move |header: &_, options: &_, route| run::served(&here, header, options, route));
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let tokio = tokio.context("cannot start the runtime")?;
     tokio.block_on(async {
@@ -88,7 +93,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
                 _ = tokio::signal::ctrl_c() => {}
             }
         };
-        Worker { agents: limits, bind, identity_keys: identity_key }.serve(listener, end).await
+        Worker { agents: limits, programs, bind, identity_keys: identity_key }.serve(listener, end).await
     })?;
     Ok(Exit::Ok)
 }

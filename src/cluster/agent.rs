@@ -1,8 +1,8 @@
-//! The attempts of an agent, as a service of Restate. What it returns is the result: nothing else is journaled, so that an
+//! The attempts of an agent, of programs in documents or of stubs, as a service of Restate. What it returns is the result: nothing else is journaled, so that an
 //! attempt can be asked to stop while it runs.
 
 use super::coordinator::{STOP, read, reason, write};
-use super::wire::{Request, Response};
+use super::wire::{Request, Response, Route};
 use super::worker::Knowledge;
 use bytes::Bytes;
 use restate_sdk::discovery::ServiceName;
@@ -13,7 +13,9 @@ use restate_sdk::service::{Discoverable, Service};
 use std::sync::Arc;
 
 pub struct Agent {
+    /// For the limit on its attempts.
     pub name: Arc<str>,
+    pub route: Route,
     pub knowledge: Arc<Knowledge>,
 }
 
@@ -23,7 +25,7 @@ impl Agent {
     #[handler]
     async fn attempt(&self, ctx: Context<'_>, request: Bytes) -> Result<Bytes, HandlerError> {
         let request: Request = read(&request)?;
-        let Some(mut under_way) = self.knowledge.attempt(&self.name, request) else {
+        let Some(mut under_way) = self.knowledge.attempt(&self.name, self.route, request) else {
             return Ok(write(&Response::Unknown)?);
         };
         let stopped = ctx.signal::<Bytes>(STOP);

@@ -1,12 +1,14 @@
 //! The client of a run on Restate: begins it, follows it, and passes requests on.
 
 use super::entrance::Current;
-use super::wire::{self, ENTRANCE, Input, RUNS, Start, What, agent_service};
+use super::wire::{self, ENTRANCE, Input, PROGRAMS, RUNS, Route, STUBS, Start, What, agent_service};
 use crate::adapter::ingress::{Ingress, NoAnswer};
 use crate::event::Event;
+use crate::graph::Graph;
 use crate::runtime::{Inbox, News, Request, unix_millis};
 use anyhow::Context as _;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +19,10 @@ const LARGEST: usize = 24 << 20;
 
 /// How long a follower waits for servers that cannot be reached, in milliseconds.
 const PATIENCE: u64 = 60_000;
+
+/// How long an answer with events may take before another server is asked, at first and at most, in milliseconds.
+const POLL: u64 = 4_000;
+const LONGEST_POLL: u64 = 30_000;
 
 /// How long a worker may take to say its version, in milliseconds.
 const VERSION: u64 = 10_000;
@@ -66,11 +72,12 @@ impl Client {
         })
     }
 
-    /// What is wrong with the workers of these agents, a line each.
+    /// Who makes the attempts of each step, and what is missing for that, a line each. With `stub`, steps that no worker
+    /// serves are stubbed.
     ///
     /// # Errors
     /// No server can be reached.
-    pub async fn missing(&self, agents: &[&str]) -> Result<Vec<String>, NoAnswer> {
+    pub async fn routes(&self, graph: &Graph, stub: bool) -> Result<(Vec<Route>, Vec<String>), NoAnswer> {
         let mut problems = Vec::new();
         match self.ingress.post(&[ENTRANCE, &self.run, "current"], Vec::new(), None, Some(VERSION)).await {
             Ok(_) => {}
@@ -80,30 +87,65 @@ impl Client {
             }
             Err(error) => return Err(error),
         }
-        for agent in agents {
-            let service = agent_service(agent);
-            let own = env!("CARGO_PKG_VERSION");
-            match self.ingress.post(&[&service, "version"], Vec::new(), None, Some(VERSION)).await {
+        let mut served: BTreeMap<&str, bool> = BTreeMap::new();
+        let (mut routes, mut programs) = (Vec::new(), Vec::new());
+        for step in &graph.steps {
+            let serves = match &step.agent {
+                Some(agent) => match served.get(agent.as_str()) {
+                    Some(known) => *known,
+                    None => {
+                        let (service, who) = (agent_service(agent), format!("the worker of @{agent}"));
+                        let serves = self.serves(&service, &who, &mut problems).await;
+                        if !serves && step.program.is_none() && !stub {
+                            problems
+                                .push(format!("no worker is registered that serves @{agent} ({service})"));
+                        }
+                        served.insert(agent, serves);
+                        serves
+                    }
+                },
+                None => false,
+            };
+            routes.push(match serves {
+                true => Route::Agent,
+                false if step.program.is_some() => {
+                    programs.push(step.title.as_str());
+                    Route::Program
+                }
+                false => Route::Stub,
+            });
+        }
+        if !programs.is_empty() && !self.serves(PROGRAMS, "the worker of programs", &mut problems).await {
+            problems.push(format!(
+                "no worker runs the programs of documents, as {} needs: start one with --programs",
+                programs.join(", ")
+            ));
+        }
+        if routes.contains(&Route::Stub) && stub {
+            self.serves(STUBS, "the worker of stubs", &mut problems).await;
+        }
+        Ok((routes, problems))
+    }
+
+    /// Whether a worker serves this; one of another version, or without an answer, is a problem.
+    async fn serves(&self, service: &str, who: &str, problems: &mut Vec<String>) -> bool {
+        let own = env!("CARGO_PKG_VERSION");
+        problems.push(
+            match self.ingress.post(&[service, "version"], Vec::new(), None, Some(VERSION)).await {
                 Ok(version) => {
                     let version = String::from_utf8_lossy(&version);
                     let version = version.trim_matches('"');
-                    if version != own {
-                        problems
-                            .push(format!("the worker of @{agent} is version {version}, and this is {own}"));
+                    if version == own {
+                        return true;
                     }
+                    format!("{who} is version {version}, and this is {own}")
                 }
-                Err(NoAnswer::Unknown(_)) => {
-                    problems.push(format!("no worker is registered that serves @{agent} ({service})"));
-                }
-                Err(NoAnswer::Unreachable(_)) => {
-                    problems.push(format!("the worker of @{agent} is registered, but does not answer"));
-                }
-                Err(NoAnswer::Refused(status, why)) => {
-                    problems.push(format!("the worker of @{agent} cannot be asked ({status}): {why}"));
-                }
-            }
-        }
-        Ok(problems)
+                Err(NoAnswer::Unknown(_)) => return false,
+                Err(NoAnswer::Unreachable(_)) => format!("{who} is registered, but does not answer"),
+                Err(NoAnswer::Refused(status, why)) => format!("{who} cannot be asked ({status}): {why}"),
+            },
+        );
+        true
     }
 
     /// Begins the run, or a further generation of it.
@@ -170,22 +212,23 @@ impl Client {
     ) -> anyhow::Result<()> {
         let key = wire::key(&self.run, generation);
         let (mut next, mut pause) = (0, FIRST);
-        let mut lost = None;
+        let (mut lost, mut patience) = (None, POLL);
         let mut quiet = None;
         loop {
             let (given, passed) = (self.given.load(Ordering::Relaxed), self.passed.load(Ordering::Relaxed));
             let body = serde_json::to_vec(&next)?;
-            let answer = match self.ingress.post(&[RUNS, &key, "events"], body, None, None).await {
+            let answer = match self.ingress.post(&[RUNS, &key, "events"], body, None, Some(patience)).await {
                 Ok(answer) => answer,
                 Err(NoAnswer::Unreachable(_))
                     if unix_millis().saturating_sub(*lost.get_or_insert_with(unix_millis)) < PATIENCE =>
                 {
+                    patience = (patience * 2).min(LONGEST_POLL);
                     tokio::time::sleep(LONGEST).await;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
-            lost = None;
+            (lost, patience) = (None, POLL);
             let Answer { chunks, heard, ended } =
                 serde_json::from_slice(&answer).context("the worker is of another version")?;
             let is_new = !chunks.is_empty();

@@ -1,7 +1,7 @@
 //! The coordinator of a run: a workflow of Restate, keyed by the run's name and generation, that drives the engine.
 
 use super::turns::{Turn, Turns};
-use super::wire::{self, Input, Request, Response, SentCall, Start, agent_service};
+use super::wire::{self, Input, Request, Response, Route, SentCall, Start};
 use super::worker::Knowledge;
 use crate::event::{Cause, Failure, Millis, Outcome, StopReason, UnixMillis};
 use crate::graph::Graph;
@@ -83,13 +83,14 @@ fn chunk_name(number: u64) -> String {
 
 impl Runs {
     async fn driven(&self, ctx: &WorkflowContext<'_>, start: &[u8]) -> Result<(), TerminalError> {
-        let start: Start = read(start)?;
+        let mut start: Start = read(start)?;
+        let routes = std::mem::take(&mut start.routes);
         let header = Arc::new(Header { items: serde_json::Value::Null, ..start.header.clone() });
         let (graph, options) =
             self.knowledge.graph(&header).map_err(|why| TerminalError::new(format!("{why:#}")))?;
         let turns = Turns::begin(graph, start, options.deadline);
         let turns = turns.map_err(|why| TerminalError::new(why.to_string()))?;
-        drive(ctx, turns, header).await
+        drive(ctx, turns, header, &routes).await
     }
 }
 
@@ -117,6 +118,7 @@ async fn drive<'a>(
     ctx: &WorkflowContext<'a>,
     mut turns: Turns,
     header: Arc<Header>,
+    routes: &[Route],
 ) -> Result<(), TerminalError> {
     let run: Arc<str> = header.run.as_str().into();
     let digest: Arc<str> = wire::digest(&header).into();
@@ -137,7 +139,7 @@ async fn drive<'a>(
             chunk += 1;
         }
         for call in calls {
-            let service = service_of(&turns.graph, call.step.step);
+            let service = service_of(&turns.graph, call.step.step, routes);
             let unknown = (!know.contains(&service)).then(|| header.clone());
             let request = Request {
                 run: run.clone(),
@@ -234,8 +236,9 @@ fn attempt<'a>(
 }
 
 /// The service that makes the attempts of a step.
-pub fn service_of(graph: &Graph, step: crate::graph::StepId) -> String {
-    agent_service(graph.step(step).agent.as_deref().unwrap_or_default())
+fn service_of(graph: &Graph, step: crate::graph::StepId, routes: &[Route]) -> String {
+    let route = routes.get(step.index()).copied().unwrap_or_default();
+    route.service(graph.step(step).agent.as_deref())
 }
 
 /// An attempt that the server ended: whether it had its effect is not known.

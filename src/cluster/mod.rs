@@ -16,5 +16,5 @@ mod wire;
 mod worker;
 
 pub use client::{Client, Followed};
-pub use wire::{Item, RunPolicy, SentRetry, Start, agent_service};
+pub use wire::{Item, Route, RunPolicy, SentRetry, Start};
 pub use worker::{Bind, Bound, Worker};

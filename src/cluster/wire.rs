@@ -22,6 +22,34 @@ pub fn agent_service(agent: &str) -> String {
     format!("agent.{agent}")
 }
 
+/// The services of the programs in documents, and of stubs.
+pub const PROGRAMS: &str = "orderflow.programs";
+pub const STUBS: &str = "orderflow.stubs";
+
+/// Who makes the attempts of a step: decided before a run begins, from what workers serve then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// The worker of its agent.
+    #[default]
+    Agent,
+    /// A worker that runs the programs of documents.
+    Program,
+    /// Any worker, which stubs its outputs.
+    Stub,
+}
+
+impl Route {
+    /// The service that makes the attempts of a step with this agent.
+    pub fn service(self, agent: Option<&str>) -> String {
+        match self {
+            Route::Agent => agent_service(agent.unwrap_or_default()),
+            Route::Program => PROGRAMS.to_owned(),
+            Route::Stub => STUBS.to_owned(),
+        }
+    }
+}
+
 /// The key of a generation of a run.
 pub fn key(run: &str, generation: u64) -> String {
     format!("{run}.{generation}")
@@ -33,6 +61,9 @@ pub struct Start {
     pub header: Header,
     pub policy: RunPolicy,
     pub items: Vec<Item>,
+    /// By step.
+    #[serde(default)]
+    pub routes: Vec<Route>,
     /// When its own time was zero, by the clock of the client.
     pub began: UnixMillis,
     /// What has happened before, in an earlier generation.

@@ -3,7 +3,7 @@
 use super::agent::Agent;
 use super::coordinator::Runs;
 use super::entrance::Entrance;
-use super::wire::{self, Request, Response};
+use super::wire::{self, Request, Response, Route};
 use crate::adapter::{Stop, orphans};
 use crate::engine::Call;
 use crate::event::{Answer, Cause, Failure, Outcome, StopReason};
@@ -34,7 +34,7 @@ const RUNS: usize = 64;
 const RESULT: Duration = Duration::from_secs(600);
 
 /// Makes what the attempts of a run are made with, in this process.
-pub type Bind = Box<dyn Fn(&Header, &RunOptions) -> anyhow::Result<Bound> + Send + Sync>;
+pub type Bind = Box<dyn Fn(&Header, &RunOptions, Route) -> anyhow::Result<Bound> + Send + Sync>;
 
 /// What the attempts of a run are made with.
 pub type Bound = Attempts;
@@ -43,6 +43,8 @@ pub type Bound = Attempts;
 pub struct Worker {
     /// The agents whose attempts it makes, with the most that it makes at once.
     pub agents: Vec<(String, Option<usize>)>,
+    /// Whether it runs the programs of documents.
+    pub programs: bool,
     pub bind: Bind,
     /// The public keys of the servers that may call it; empty for all.
     pub identity_keys: Vec<String>,
@@ -79,9 +81,11 @@ impl Worker {
         let runs = runs.options(patient().enable_lazy_state(true).handler("run", lasting));
         let mut endpoint =
             Endpoint::builder().bind(runs).bind(Entrance.into_service_definition().options(patient()));
-        for (name, _) in &self.agents {
-            let agent = Agent { name: name.as_str().into(), knowledge: knowledge.clone() };
-            endpoint = endpoint.bind(agent.named(&wire::agent_service(name))?.options(patient()));
+        let agents = self.agents.iter().map(|(name, _)| (Route::Agent, name.as_str()));
+        let programs = self.programs.then_some((Route::Program, ""));
+        for (route, name) in agents.chain(programs).chain([(Route::Stub, "")]) {
+            let agent = Agent { name: name.into(), route, knowledge: knowledge.clone() };
+            endpoint = endpoint.bind(agent.named(&route.service(Some(name)))?.options(patient()));
         }
         for key in &self.identity_keys {
             endpoint = endpoint
@@ -89,6 +93,7 @@ impl Worker {
                 .with_context(|| format!("{key} is not a public key of Restate"))?;
         }
         HttpServer::new(endpoint.build()).serve_with_cancel(listener, end).await;
+        knowledge.close().await;
         Ok(())
     }
 }
@@ -96,13 +101,15 @@ impl Worker {
 /// A document with the options of its run.
 pub type Meaning = (Arc<Graph>, Arc<RunOptions>);
 
+/// The digest of a document and the options of its run, and who makes its attempts.
+type Served = (Arc<str>, Route);
+
 /// What a worker knows of runs, and the attempts that it makes.
 pub struct Knowledge {
     bind: Bind,
     places: HashMap<String, Arc<Semaphore>>,
     graphs: Mutex<HashMap<String, Meaning>>,
-    /// By the digest of the document and the options.
-    runs: Mutex<HashMap<Arc<str>, Arc<Attempts>>>,
+    runs: Mutex<HashMap<Served, Arc<Attempts>>>,
     under_way: Mutex<HashMap<String, UnderWay>>,
 }
 
@@ -128,13 +135,13 @@ impl Knowledge {
     }
 
     /// Begins an attempt, or finds it; `None` if the document is not known.
-    pub fn attempt(self: &Arc<Self>, agent: &str, request: Request) -> Option<UnderWay> {
+    pub fn attempt(self: &Arc<Self>, agent: &str, route: Route, request: Request) -> Option<UnderWay> {
         let name = format!("{} {}", request.run, request.call.name());
         let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(&name) {
             return Some(known.clone());
         }
-        let (attempts, is_new) = match self.attempts(&request)? {
+        let (attempts, is_new) = match self.attempts(&request, route)? {
             Ok(known) => known,
             Err(why) => return Some(UnderWay::failed(format!("{why:#}"))),
         };
@@ -171,20 +178,29 @@ impl Knowledge {
         Some(under_way)
     }
 
+    /// Ends the programs that stay between attempts, such as services that it has started.
+    async fn close(&self) {
+        let runs = std::mem::take(&mut *self.runs.lock().unwrap_or_else(PoisonError::into_inner));
+        for attempts in runs.into_values() {
+            attempts.close().await;
+        }
+    }
+
     /// What the attempts of a run are made with, and whether that is new; `None` if its document is not known.
-    fn attempts(&self, request: &Request) -> Option<anyhow::Result<(Arc<Attempts>, bool)>> {
+    fn attempts(&self, request: &Request, route: Route) -> Option<anyhow::Result<(Arc<Attempts>, bool)>> {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = runs.get(&request.digest) {
+        let of = (request.digest.clone(), route);
+        if let Some(known) = runs.get(&of) {
             return Some(Ok((known.clone(), false)));
         }
         let header = request.header.as_ref()?;
         let mut made = || {
-            let made = Arc::new((self.bind)(header, &wire::options(header)?)?);
+            let made = Arc::new((self.bind)(header, &wire::options(header)?, route)?);
             if runs.len() >= RUNS {
                 // Those that are not in use; they are made again if they are needed.
                 runs.retain(|_, known| Arc::strong_count(known) > 1);
             }
-            runs.insert(request.digest.clone(), made.clone());
+            runs.insert(of.clone(), made.clone());
             Ok((made, true))
         };
         Some(made())

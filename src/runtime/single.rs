@@ -3,6 +3,7 @@
 use super::calls::{Bindings, Calls, Ground};
 use super::live::LiveBoard;
 use super::{Workspace, millis};
+use crate::adapter::Stop;
 use crate::engine::{Call, EngineInput};
 use crate::event::{Answer, Cause, Millis, Outcome, StopReason};
 use crate::graph::Graph;
@@ -50,6 +51,12 @@ impl Attempts {
                 Some(why) = stops.recv() => calls.stop(attempt, why),
             }
         }
+    }
+
+    /// Ends the programs that stay between attempts.
+    pub async fn close(&self) {
+        let (_stopper, stop) = Stop::new();
+        self.bindings.close(&stop).await;
     }
 
     fn ground(&self) -> Ground<'_> {

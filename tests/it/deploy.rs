@@ -7,10 +7,10 @@ use crate::workflows::workflows;
 use std::process::{Child, Stdio};
 
 /// A web host that ends with its test.
-struct Host(Child);
+pub struct Host(Child);
 
 impl Host {
-    fn start(place: &Place) -> Host {
+    pub fn start(place: &Place) -> Host {
         let mut command = python();
         command.arg(place.path("workflows/deploy/host.py")).arg(place.path("site"));
         std::fs::create_dir(place.path("site")).unwrap();

@@ -1,8 +1,10 @@
 //! Runs on a real Restate server: the same documents here and there give the same events, but for their times; and nothing
 //! is lost when the server, a worker or the follower dies.
 
+use crate::deploy::Host;
 use crate::place::Place;
 use crate::program::{Told, told};
+use crate::python;
 use crate::restate_server::{PUBLIC, Restate};
 use crate::workflows::workflows;
 use orderflow::event::{Event, EventKind};
@@ -12,13 +14,15 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 /// Does as `plan.json` says for the attempt, the item or the step, and makes what its step declares.
 const AGENT: &str = r#"
-import json, os, sys, time
-step, item, attempt = (os.environ["ORDERFLOW_" + name] for name in ("STEP", "ITEM", "ATTEMPT"))
-with open("effects.log", "a") as log:
-    log.write(f"{step} {item} {attempt} {os.environ['ORDERFLOW_KEY']}\n")
+import json, os, sqlite3, sys, time
+step, item, attempt, key = (os.environ["ORDERFLOW_" + name] for name in ("STEP", "ITEM", "ATTEMPT", "KEY"))
+database = sqlite3.connect("effects.db", timeout=60)
+with database:
+    database.execute("INSERT INTO calls VALUES (?, ?, ?, ?)", (step, item, attempt, key))
 plan = json.load(open("plan.json"))
 names = (f"{step} {item} {attempt}", f"{step} {item}", step)
 todo = next((plan[name] for name in names if name in plan), {})
@@ -168,7 +172,16 @@ fn place(document: &str, items: usize, plan: &str) -> Place {
     let lines = (0..items).map(|number| format!("{}\n", json!({"id": format!("k{number}"), "name": "Ada"})));
     place.write("items.jsonl", &lines.collect::<String>());
     place.write("plan.json", plan);
+    let calls = "PRAGMA journal_mode = WAL; CREATE TABLE calls (step, item, attempt, key)";
+    database(&place).execute_batch(calls).unwrap();
     place
+}
+
+/// The calls of the agents.
+fn database(place: &Place) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(place.path("effects.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(60)).unwrap();
+    database
 }
 
 /// The folder of the only run below a folder.
@@ -275,26 +288,124 @@ fn the_same_documents_give_the_same_events_here_and_there() {
     }
 }
 
-/// The documents of `workflows/` that a server can drive.
-const DRIVEN: [(&str, &str); 4] =
-    [("order-processing", ""), ("order-saga", ""), ("order-creation", ""), ("order-fulfillment", "")];
+/// A document of `workflows/` with what its run needs.
+struct Example {
+    name: &'static str,
+    args: &'static str,
+    /// A command that prepares its folder.
+    before: &'static str,
+    /// A variable that names a folder; the folder has its name in small letters.
+    known: &'static str,
+    /// What people decide once the run waits for them.
+    then: &'static str,
+}
+
+const fn example(name: &'static str) -> Example {
+    Example { name, args: "", before: "true", known: "", then: "" }
+}
+
+/// All documents of `workflows/`.
+const EXAMPLES: [Example; 11] = [
+    example("order-processing"),
+    example("order-saga"),
+    example("order-creation"),
+    example("order-fulfillment"),
+    example("order-events"),
+    Example { known: "METER_DATA", ..example("data-pipeline") },
+    Example {
+        args: "--input change=@change.diff",
+        before: "printf -- '--- a/pay.py\\n+++ b/pay.py\\n@@ -1 +1,2 @@\\n total = 1\\n+if card == None: pass\\n' > change.diff",
+        ..example("code-review")
+    },
+    Example {
+        args: "--input topic=Bees --input notes=@workflows/articles/bees.json",
+        then: "Publish --as editor",
+        ..example("article")
+    },
+    Example { args: "--input version=2", known: "SITE", then: "MakeLive --as ops", ..example("deploy") },
+    Example { before: "sh workflows/incident/fleet.sh fleet", known: "FLEET", ..example("incident-runbook") },
+    Example {
+        args: "--input repository=../tideline",
+        before: "sh workflows/release/scratch.sh tideline",
+        ..example("release")
+    },
+];
+
+impl Example {
+    /// A copy of the folder, prepared, and a host if the document needs one.
+    fn place(&self) -> (Place, Option<Host>) {
+        let place = workflows();
+        place.sh(self.before);
+        let host = (self.known == "SITE").then(|| Host::start(&place));
+        (place, host)
+    }
+
+    /// What the processes of a run know besides.
+    fn environment(&self, place: &Place) -> Vec<(String, String)> {
+        let folder = place.path(&self.known.to_lowercase()).display().to_string();
+        let known = (!self.known.is_empty()).then(|| (self.known.to_owned(), folder));
+        known.into_iter().collect()
+    }
+
+    /// Runs it and decides; the ends of all commands, with the last messages.
+    fn run(&self, number: usize, place: &Place, options: &str) -> (Vec<Option<i32>>, String) {
+        let orderflow = |args: &str| {
+            let mut command = place.command(args);
+            command.env("PATH", python::path()).envs(self.environment(place));
+            told(command.output().unwrap())
+        };
+        // What the agents make depends on their idempotency keys.
+        let id = format!("{number:08}-example");
+        let Example { name, args, then, .. } = self;
+        let ran =
+            orderflow(&format!("run workflows/{name}.md --trust --quiet --run-id {id} {args} {options}"));
+        let mut exits = vec![ran.exit];
+        let mut said = ran.err;
+        if !then.is_empty() {
+            let run = home(&place.path("workflows")).display().to_string();
+            for command in [format!("approve {run} {then}"), format!("resume {run} --quiet")] {
+                let done = orderflow(&command);
+                exits.push(done.exit);
+                said.push_str(&done.err);
+            }
+        }
+        (exits, said)
+    }
+}
+
+/// Events without what differs from run to run: hashes and sizes of commits.
+fn without_hashes(event: &str) -> String {
+    let mut text = String::new();
+    for word in event.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_hash = bare.len() >= 3 && bare.chars().all(|c| c.is_ascii_hexdigit());
+        text.push_str(if is_hash { "#" } else { bare });
+        text.push_str(&word[bare.len()..]);
+    }
+    text
+}
 
 #[test]
 fn the_documents_of_the_examples_give_the_same_events() {
     let Some(mut server) = Restate::start() else { return };
-    for (number, (name, args)) in DRIVEN.into_iter().enumerate() {
-        // What the agents make depends on their idempotency keys.
-        let id = format!("0000000{number}-example");
-        let run = |place: &Place, options: &str| {
-            place
-                .orderflow(&format!("run workflows/{name}.md --trust --quiet --run-id {id} {args} {options}"))
+    for (number, example) in EXAMPLES.iter().enumerate() {
+        let name = example.name;
+        let ((here, _host), (there, _other)) = (example.place(), example.place());
+        let (exits, (others, said), worker) = std::thread::scope(|scope| {
+            let local = scope.spawn(|| example.run(number, &here, "").0);
+            server.environment = example.environment(&there);
+            let (worker, _) = server.worker(&there, "workflows", "--programs");
+            let others = example.run(number, &there, &server.options());
+            (local.join().unwrap(), others, worker)
+        });
+        assert_eq!(others, exits, "{name}: {said}");
+        let all = |place: &Place| {
+            let mut all = events(&place.path("workflows"));
+            let commits = all.values_mut().flatten().filter(|_| name == "release");
+            commits.for_each(|event| *event = without_hashes(event));
+            all
         };
-        let (here, there) = (workflows(), workflows());
-        let ran = run(&here, "");
-        let (worker, _) = server.worker(&there, "workflows", "");
-        let other = run(&there, &server.options());
-        assert_eq!(other.exit, ran.exit, "{name}: {}{}", other.out, other.err);
-        let (expected, found) = (events(&here.path("workflows")), events(&there.path("workflows")));
+        let (expected, found) = (all(&here), all(&there));
         // Whether an attempt has ended before one beside it fails and stops it is chance.
         let is_chance =
             |events: &[String]| events.iter().any(|event| event.contains(r#"{"stopped":"critical"}"#));
@@ -304,7 +415,7 @@ fn the_documents_of_the_examples_give_the_same_events() {
                 assert_eq!(found, expected, "{name}: {place}");
             }
         }
-        server.kill_worker(worker);
+        server.end_worker(worker);
     }
 }
 
@@ -319,15 +430,18 @@ fn ended(child: Child) -> Told {
 
 /// The attempts that agents made, each by its step, item and number, with how often it was made.
 fn effects(place: &Place) -> BTreeMap<String, usize> {
-    let mut all = BTreeMap::new();
-    place.read("effects.log").lines().for_each(|line| *all.entry(line.to_owned()).or_default() += 1);
-    all
+    let database = database(place);
+    let query = "SELECT step || ' ' || item || ' ' || attempt || ' ' || key AS call, count(*) FROM calls GROUP BY call";
+    let mut query = database.prepare(query).unwrap();
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).unwrap();
+    rows.map(Result::unwrap).map(|(call, count)| (call, usize::try_from(count).unwrap())).collect()
 }
 
 fn until_effects(place: &Place, count: usize) {
-    let log = place.path("effects.log");
+    let database = database(place);
     place.until("agents are called", || {
-        std::fs::read_to_string(&log).is_ok_and(|log| log.lines().count() >= count)
+        let calls = database.query_row("SELECT count(*) FROM calls", [], |row| row.get::<_, i64>(0));
+        usize::try_from(calls.unwrap()).unwrap() >= count
     });
 }
 
@@ -415,7 +529,7 @@ fn what_failed_is_retried_there() {
 #[test]
 fn what_a_server_cannot_drive_is_said_before_anything_starts() {
     let program = "# Orders\n\n## Greet\nname::String → greeting::String\n\n```sh run\necho hello\n```\n\n\
-                   ## Keep @a\ngreeting → kept::File\n\n## Call @nobody\ngreeting → called::String\n";
+                   ## Keep @a\ngreeting → kept::File\n\n## Sign\ngreeting → signed::String\n";
     let place = place(program, 1, "{}");
     let options = "--engine restate --ingress http://127.0.0.1:9";
     let alone = place.run("--items items.jsonl --ingress http://127.0.0.1:9");
@@ -423,7 +537,7 @@ fn what_a_server_cannot_drive_is_said_before_anything_starts() {
     let told = place.run(&format!("--items items.jsonl {options}"));
     assert_eq!(told.exit, Some(3), "{}", told.err);
     for part in [
-        "Greet has a program in the document, which a worker does not run: give it an agent",
+        "Sign has neither an agent nor a program: give it one, or stub it with --stub",
         "kept is a file: workers do not share files",
         "this run cannot be driven by Restate; nothing was run",
     ] {
@@ -438,7 +552,14 @@ fn what_a_server_cannot_drive_is_said_before_anything_starts() {
     server.worker(&place, ".", "--agents a");
     let told = place.run(&format!("--items items.jsonl {}", server.options()));
     assert!(told.err.contains("no worker is registered that serves @b (agent.b)"), "{}", told.err);
-    assert_eq!(place.files(), ["agent.py", "flow.md", "items.jsonl", "orderflow.toml", "plan.json"]);
+    place.write(
+        "flow.md",
+        &CHAIN.replace("@b\nheld → paid::String\n", "\nheld → paid::String\n\n```sh run\necho\n```\n"),
+    );
+    let told = place.run(&format!("--items items.jsonl {}", server.options()));
+    let part = "no worker runs the programs of documents, as Pay needs: start one with --programs";
+    assert!(told.err.contains(part), "{}", told.err);
+    assert!(!place.path(".orderflow/runs").exists(), "a run has begun");
 }
 
 #[test]

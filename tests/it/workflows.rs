@@ -29,7 +29,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 impl Place {
-    fn sh(&self, command: &str) -> String {
+    pub fn sh(&self, command: &str) -> String {
         let done = Command::new("sh").args(["-c", command]).current_dir(self.folder()).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         assert!(done.status.success(), "{command}: {}{}", text(done.stdout), text(done.stderr));

@@ -13,6 +13,8 @@ use crate::adapter::fence;
 use crate::adapter::http::{HeaderName, HeaderValue, Url};
 use crate::adapter::repository;
 use crate::adapter::workfolder::WorkFolder;
+#[cfg(feature = "restate")]
+use crate::cluster::Route;
 use crate::diag::render::{self, visible};
 use crate::diag::{Diagnostic, Span, catalogue};
 use crate::disk::{self, Named};
@@ -171,7 +173,8 @@ pub fn find<'a>(
     Err(Stop::new(Exit::Invalid, "not every step can be done; nothing was run").into())
 }
 
-/// The doers of those steps whose agents are among these, for a worker; the other steps are never called there.
+/// The doers of the steps that a worker serves on a route: those of its agents, those with programs, or none but stubs.
+/// The other steps are never called there.
 ///
 /// # Errors
 /// What is missing for a step, or a secret.
@@ -180,15 +183,21 @@ pub fn some<'a>(
     document: &'a Document,
     graph: &'a Graph,
     settings: &'a Settings,
-    agents: &[String],
+    (route, agents): (Route, &[String]),
     terminal: &mut Terminal,
 ) -> anyhow::Result<Doers<'a>> {
     let (mut steps, mut wanted) = (Vec::new(), BTreeSet::new());
     for step in &graph.steps {
         let is_ours = step.agent.as_ref().is_some_and(|agent| agents.contains(agent));
-        let found = if is_ours { doer(document, step, settings, false) } else { Ok(None) };
+        let found = match route {
+            Route::Agent if is_ours => doer(document, step, settings, false),
+            Route::Program => program(step),
+            Route::Agent | Route::Stub => Ok(None),
+        };
         let found = found.map_err(|problem| anyhow::anyhow!("{}: {}", step.title, problem.message))?;
-        if is_ours {
+        // The secrets of an agent are not for a program in its place.
+        let is_bound = settings.bound(step.agent.as_deref()).is_some();
+        if found.is_some() && is_bound == (route == Route::Agent) {
             wanted.extend(gives(step, graph, settings));
         }
         steps.push((step, found.unwrap_or(Doer::Stub)));
@@ -302,6 +311,11 @@ fn doer<'a>(
             None => None,
         });
     }
+    program(step)
+}
+
+/// The program of a step in its document.
+fn program(step: &Step) -> Result<Option<Doer<'_>>, Box<Diagnostic>> {
     let Some(program) = &step.program else { return Ok(None) };
     let language = &program.language;
     let unknown = || Box::new(catalogue::unknown_language(language.span, &language.value, &fence::LANGUAGES));

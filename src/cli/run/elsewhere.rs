@@ -15,6 +15,7 @@ use crate::history::{DriveOutcome, LockedRun, RunOptions, Runner};
 use crate::journal::Header;
 use crate::runtime::{Caught, Observer};
 use crate::value::Type;
+use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 /// Doers for a run whose steps are done by workers: none of them is called here.
@@ -48,6 +49,9 @@ pub struct Before {
     /// Failed items that run again, after these events; empty to follow it as it is.
     pub retry: Vec<RetryRequest>,
     pub past: Vec<Event>,
+    pub graph: Arc<Graph>,
+    /// Who makes the attempts of its steps, if workers were asked.
+    pub routes: Option<Routes>,
 }
 
 impl Before {
@@ -55,7 +59,12 @@ impl Before {
     ///
     /// # Errors
     /// Its journal cannot be read.
-    pub fn of(taken: &LockedRun, policy: Policy) -> anyhow::Result<Before> {
+    pub fn of(
+        taken: &LockedRun,
+        policy: Policy,
+        graph: Arc<Graph>,
+        routes: Option<Routes>,
+    ) -> anyhow::Result<Before> {
         let mut past = Vec::new();
         if !taken.retry.is_empty() {
             taken.history.events(|event| {
@@ -63,7 +72,8 @@ impl Before {
                 Ok(())
             })?;
         }
-        Ok(Before { header: taken.history.header().clone(), policy, retry: taken.retry.clone(), past })
+        let (header, retry) = (taken.history.header().clone(), taken.retry.clone());
+        Ok(Before { header, policy, retry, past, graph, routes })
     }
 }
 
@@ -80,13 +90,12 @@ fn unfit(launch: &Launch, document: &Document, graph: &Graph, settings: &Setting
             _ if document.child_of(step).is_some() => {
                 add(format!("{title} runs another document, which only runs here can"));
             }
-            (None, Some(_)) => {
+            (None, None) if !launch.options.stub => {
                 add(format!(
-                    "{title} has a program in the document, which a worker does not run: give it an agent"
+                    "{title} has neither an agent nor a program: give it one, or stub it with --stub"
                 ));
             }
-            (None, None) => add(format!("{title} has no agent: workers do the steps of agents")),
-            (Some(_), _) => {}
+            _ => {}
         }
     }
     for info in &graph.values {
@@ -110,9 +119,6 @@ fn unfit(launch: &Launch, document: &Document, graph: &Graph, settings: &Setting
             ));
         }
     }
-    if launch.options.stub {
-        add("--stub is for runs here".to_owned());
-    }
     if launch.exchanges.record.is_some() || launch.exchanges.exchanges.is_some() {
         add("exchanges with models and services are made by workers: leave out --record and --exchanges"
             .to_owned());
@@ -121,10 +127,10 @@ fn unfit(launch: &Launch, document: &Document, graph: &Graph, settings: &Setting
 }
 
 #[cfg(feature = "restate")]
-pub use restate::{Served, deliver, follow, ready, served};
+pub use restate::{Routes, Served, deliver, follow, ready, served, stubbed};
 
 #[cfg(not(feature = "restate"))]
-pub use without::{deliver, follow, ready};
+pub use without::{Routes, deliver, follow, ready, stubbed};
 
 #[cfg(feature = "restate")]
 mod restate {
@@ -132,40 +138,49 @@ mod restate {
     use super::super::{bind, live::leave};
     use super::*;
     use crate::adapter::exchanges::Exchanges;
-    use crate::cluster::{Client, Followed, Item, SentRetry, Start};
+    use crate::cluster::{Client, Followed, Item, Route, SentRetry, Start};
     use crate::diag::render::visible;
     use crate::history::{Tracing, graph_of, is_cancelled};
     use crate::runtime::{self, Attempts, Inbox, NewItem, RunsFolder, Workspace, unix_millis};
     use crate::spans::TraceContext;
     use anyhow::Context;
-    use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
-    use std::sync::Arc;
     use std::time::Duration;
+
+    /// By step.
+    pub type Routes = Vec<Route>;
 
     /// Checks that a server answers, and that workers serve all agents of the run.
     ///
     /// # Errors
     /// Stops with all that is missing.
-    pub fn ready(ingress: &[String], graph: &Graph, terminal: &mut Terminal) -> anyhow::Result<()> {
+    pub fn ready(
+        (ingress, stub): (&[String], bool),
+        graph: &Graph,
+        terminal: &mut Terminal,
+    ) -> anyhow::Result<Routes> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let tokio = tokio.context("cannot start the runtime")?;
         // No run has this name.
         let client = client(ingress, "-")?;
-        let agents: BTreeSet<&str> = graph.steps.iter().filter_map(|step| step.agent.as_deref()).collect();
-        let agents: Vec<&str> = agents.into_iter().collect();
-        let missing = tokio.block_on(client.missing(&agents)).map_err(|error| {
+        let (routes, missing) = tokio.block_on(client.routes(graph, stub)).map_err(|error| {
             Stop::new(Exit::Io, visible(&format!("{error}; nothing was run")))
                 .help("start the server, or name its address with --ingress")
         })?;
         if missing.is_empty() {
-            return Ok(());
+            return Ok(routes);
         }
         let list: String = missing.iter().map(|line| format!("  {}\n", visible(line))).collect();
         terminal.talk(&format!("what Restate lacks for this run:\n{list}"));
         Err(Stop::new(Exit::Invalid, "workers are missing; nothing was run")
             .help("start orderflow worker with these agents, and register its address with the server")
             .into())
+    }
+
+    /// The titles of the steps that are stubbed.
+    pub fn stubbed(routes: Option<&Routes>, graph: &Graph) -> Vec<String> {
+        let steps = routes.into_iter().flatten().zip(&graph.steps);
+        steps.filter(|(route, _)| **route == Route::Stub).map(|(_, step)| step.title.clone()).collect()
     }
 
     fn client(ingress: &[String], run: &str) -> anyhow::Result<Client> {
@@ -188,7 +203,7 @@ mod restate {
         before: Before,
         (ingress, waits): (&[String], bool),
     ) -> anyhow::Result<(DriveOutcome, Caught)> {
-        let Before { header, policy, retry, past } = before;
+        let Before { header, policy, retry, past, graph, routes } = before;
         let home = runner.home().to_owned();
         let client = Arc::new(client(ingress, &header.run)?);
         let driven = tokio.block_on(async {
@@ -203,11 +218,16 @@ mod restate {
                         anyhow::Ok(Item { key, inputs })
                     });
                     let items = items.collect::<anyhow::Result<Vec<Item>>>()?;
+                    let routes = match routes {
+                        Some(routes) => routes,
+                        None => client.routes(&graph, true).await.map_err(|error| not_begun(error.into()))?.0,
+                    };
                     let passed = past.iter().map(|event| event.at).max().unwrap_or(0);
                     let start = Start {
                         header,
                         policy: policy.into(),
                         items,
+                        routes,
                         began: unix_millis().saturating_sub(passed),
                         past,
                         retry: retry.into_iter().map(SentRetry::from).collect(),
@@ -258,17 +278,24 @@ mod restate {
         pub folder: PathBuf,
     }
 
-    /// What the attempts of a run are made with in this process.
+    /// What the attempts of a run that come on a route are made with in this process.
     ///
     /// # Errors
     /// An agent of the run cannot be called here.
-    pub fn served(here: &Served, header: &Header, options: &RunOptions) -> anyhow::Result<Attempts> {
+    pub fn served(
+        here: &Served,
+        header: &Header,
+        options: &RunOptions,
+        route: Route,
+    ) -> anyhow::Result<Attempts> {
         let graph = Arc::new(graph_of(header, options)?);
         let text = header.document.text.clone().into_bytes();
-        let document = Document::of(header.document.path.clone(), text);
+        // Its programs work in the folder of the settings here: the document's own is on another machine.
+        let file = Path::new(&header.document.path).file_name().unwrap_or_default();
+        let document = Document::of(here.settings.folder.join(file).display().to_string(), text);
         let mut terminal = Terminal::new();
-        let doers = bind::some(&document, &graph, &here.settings, &here.agents, &mut terminal)?;
-        let name = format!("{}-{}", header.run, unix_millis());
+        let doers = bind::some(&document, &graph, &here.settings, (route, &here.agents), &mut terminal)?;
+        let name = format!("{}-{route:?}-{}", header.run, unix_millis());
         let workspace = Workspace::create(&RunsFolder::In(here.folder.clone()), &name)
             .with_context(|| format!("cannot make a folder in {}", here.folder.display()))?;
         let bound = Bound {
@@ -297,9 +324,15 @@ mod restate {
 mod without {
     use super::*;
 
+    pub type Routes = ();
+
     /// Never called: such a run was refused.
-    pub fn ready(_: &[String], _: &Graph, _: &mut Terminal) -> anyhow::Result<()> {
+    pub fn ready(_: (&[String], bool), _: &Graph, _: &mut Terminal) -> anyhow::Result<Routes> {
         Ok(())
+    }
+
+    pub fn stubbed(_: Option<&Routes>, _: &Graph) -> Vec<String> {
+        Vec::new()
     }
 
     pub fn follow(

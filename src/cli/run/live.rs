@@ -115,9 +115,11 @@ pub fn run(
     if let Some(before) = before.as_ref().filter(|before| !is_cancelled(before.home)) {
         work.same(before.items.as_ref())?;
     }
-    if away && taken.is_none() {
-        elsewhere::ready(&launch.options.ingress, &part.graph, terminal)?;
-    }
+    let begins = taken.as_ref().is_none_or(|taken| !taken.retry.is_empty());
+    let routes = match away && begins {
+        true => Some(elsewhere::ready((&launch.options.ingress, stub), &part.graph, terminal)?),
+        false => None,
+    };
     let exchanges = launch.exchanges.open(taken.is_some())?;
     let (id, workspace) = match &taken {
         Some(taken) => (taken.history.header().run.clone(), Workspace::open(taken.history.home())),
@@ -151,7 +153,10 @@ pub fn run(
     let bindings = doers.bind(document, &part.graph, bound, &work.stubbed)?;
     let spans = telemetry.as_ref().map(|to| doers.destination(&to.sink(), &document.source.name));
     let stored_agents = (!away).then(|| described::agents(&doers, settings, bindings.redactor()));
-    let stubbed_steps = if away { Vec::new() } else { doers.stubbed_steps() };
+    let stubbed_steps = match away {
+        true => elsewhere::stubbed(routes.as_ref(), &part.graph),
+        false => doers.stubbed_steps(),
+    };
     let graph = Arc::new(part.graph);
     let mut policy = policy(&launch, (&graph, &bindings), settings, terminal);
     if away {
@@ -207,7 +212,7 @@ pub fn run(
     let runner = match taken {
         Some(taken) => {
             if away {
-                followed = Some(elsewhere::Before::of(&taken, sent)?);
+                followed = Some(elsewhere::Before::of(&taken, sent, graph.clone(), routes)?);
             }
             let mut past = progress.past();
             let observers: &mut [&mut dyn Observer] = &mut [&mut record, &mut past, &mut results];
@@ -234,8 +239,8 @@ pub fn run(
             let new = New { run: id, started, document: text, options, items };
             if away {
                 let header = new.header(&graph)?;
-                followed =
-                    Some(elsewhere::Before { header, policy: sent, retry: Vec::new(), past: Vec::new() });
+                let (retry, past, graph) = (Vec::new(), Vec::new(), graph.clone());
+                followed = Some(elsewhere::Before { header, policy: sent, retry, past, graph, routes });
             }
             // If this cannot be stored, the next call fails too, and reports it.
             let _ = trust::runs::Writing::expect(

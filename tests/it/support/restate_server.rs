@@ -3,6 +3,8 @@
 
 use crate::parts::found;
 use crate::place::Place;
+use crate::python;
+use rustix::process::{Pid, Signal};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ pub struct Restate {
     /// Those of the ingress, of the admin API, and between servers.
     ports: [u16; 3],
     workers: Vec<Child>,
+    /// What workers find in their environment besides.
+    pub environment: Vec<(String, String)>,
 }
 
 /// The program of the server; `None`, after a notice, if it is not installed.
@@ -48,7 +52,8 @@ impl Restate {
         let ports = held.each_ref().map(|one| one.local_addr().unwrap().port());
         drop(held);
         let folder = TempDir::new().unwrap();
-        let mut server = Restate { program, folder, child: None, ports, workers: Vec::new() };
+        let mut server =
+            Restate { program, folder, child: None, ports, workers: Vec::new(), environment: Vec::new() };
         server.up();
         Some(server)
     }
@@ -144,6 +149,7 @@ impl Restate {
         if !args.contains("--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
+        command.env("PATH", python::path()).envs(self.environment.clone());
         command.current_dir(place.path(folder)).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap());
@@ -155,6 +161,13 @@ impl Restate {
         std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         self.workers.push(child);
         (self.workers.len() - 1, port)
+    }
+
+    /// Ends a worker with SIGTERM, and so what it has started.
+    pub fn end_worker(&mut self, number: usize) {
+        let child = &mut self.workers[number];
+        rustix::process::kill_process(Pid::from_child(child), Signal::TERM).unwrap();
+        child.wait().unwrap();
     }
 
     /// Kills a worker with SIGKILL.
