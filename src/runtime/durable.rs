@@ -185,6 +185,14 @@ impl Pending {
     }
 }
 
+/// The last batch on disk, once there are more; never, without a journal.
+pub(super) async fn on_disk(durable: &mut Option<Durable>) -> Result<u64, Trouble> {
+    match durable {
+        Some(durable) => durable.kept().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// A process in the form of the journal. One that outlives its attempt belongs to the run.
 fn noted(spawned: Spawned) -> Process {
     let Spawned { attempt, stays, process } = spawned;

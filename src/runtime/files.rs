@@ -6,7 +6,7 @@
 //! Agents may leave anything, and a run's folder may come from elsewhere: every part of a path is opened relative to
 //! its folder, without following links, and only a regular file with a single link is accepted.
 
-use super::old_folder_name;
+use super::names::old_folder_name;
 use super::workspace::outermost_home;
 use crate::adapter::{Declared, contract};
 use crate::disk::{self, Folder, Kind};

@@ -1,7 +1,7 @@
 //! Follows a run that is driven elsewhere: its events are stored and shown as if it were driven here.
 
-use super::durable::{Durable, Pending};
-use super::{Inbox, Observer, Request, Requests, on_disk};
+use super::durable::{Durable, Pending, on_disk};
+use super::{Inbox, Observer, Request, Requests};
 use crate::adapter::redact::Redactor;
 use crate::engine::{Out, Run};
 use crate::event::Event;

@@ -1,8 +1,11 @@
 //! Single attempts of a run that another process drives.
 
-use super::calls::{Bindings, Calls, Ground};
+use super::Workspace;
+use super::bindings::Bindings;
+use super::calls::Calls;
+use super::drive::millis;
 use super::live::LiveBoard;
-use super::{Workspace, millis};
+use super::prepare::Ground;
 use crate::adapter::Stop;
 use crate::engine::{Call, EngineInput};
 use crate::event::{Answer, Cause, Millis, Outcome, StopReason};

@@ -59,7 +59,7 @@ impl Scene {
         let requests = self.requests;
         tokio::spawn(async move {
             for (at, request) in requests {
-                tokio::time::sleep_until(super::Instant::now() + Duration::from_millis(at)).await;
+                tokio::time::sleep_until(tokio::time::Instant::now() + Duration::from_millis(at)).await;
                 sender.send(request).await.unwrap();
             }
             std::future::pending::<()>().await;

@@ -1,8 +1,9 @@
 //! The run's folder: a folder for each item's own files, and a scratch folder for data that is passed to agents in
 //! files.
 
+use super::Inbox;
 use super::files::{Finder, ITEMS, Room};
-use super::{Inbox, folder_name};
+use super::names::{folder_name, safe, short, short_attempt};
 use crate::adapter::Declared;
 use crate::disk::Folder;
 use crate::event::ItemId;
@@ -98,29 +99,6 @@ pub(super) fn outermost_home(home: &Path) -> &Path {
     match (above.next().and_then(Path::file_name), above.next()) {
         (Some(name), Some(outer)) if name == CHILDREN => outermost_home(outer),
         _ => home,
-    }
-}
-
-/// The name of an attempt in the run's folder.
-pub fn attempt_name(phase: &str, element: Option<u32>, attempt: u32) -> String {
-    let element = element.map(|element| format!(".{element}")).unwrap_or_default();
-    format!("{}{element}.{attempt}", safe(phase))
-}
-
-/// How long a name may be in the path of a nested run, in bytes. Documents run documents, and SQLite opens no file whose
-/// path has more than 512 bytes.
-const SHORT: usize = 40;
-
-/// A name that leaves room for others in a path; a longer one ends in a hash.
-fn short(name: &str) -> String {
-    if name.len() <= SHORT { name.to_owned() } else { cut(name, SHORT - 9, name) }
-}
-
-/// The same for the name of an attempt, whose numbers remain.
-fn short_attempt(name: &str) -> String {
-    match name.split_once('.') {
-        Some((phase, numbers)) => format!("{}.{numbers}", short(phase)),
-        None => short(name),
     }
 }
 
@@ -282,27 +260,6 @@ impl Workspace {
     pub(super) fn settle(&self, item: ItemId, key: &str) {
         let _ = self.items.remove_empty(folder_name(item, key));
     }
-}
-
-/// The longest name of a file, in bytes: below the limit of file systems, with room for suffixes.
-const LONGEST: usize = 200;
-
-/// A name that is safe in every path, and readable in every script. One that is too long ends in a hash, so that names
-/// remain unique.
-pub(super) fn safe(name: &str) -> String {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let safe: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
-    if safe.len() <= LONGEST {
-        return safe;
-    }
-    cut(&safe, LONGEST, name)
-}
-
-/// At most so many bytes of a name, and the hash of the whole.
-fn cut(name: &str, most: usize, whole: &str) -> String {
-    let hash = blake3::hash(whole.as_bytes()).to_hex();
-    let end = (0..=most).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}-{}", &name[..end], &hash[..8])
 }
 
 impl Drop for Workspace {
