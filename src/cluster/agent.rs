@@ -2,7 +2,7 @@
 //! attempt can be asked to stop while it runs.
 
 use super::coordinator::{STOP, read, reason, write};
-use super::wire::{Request, Response, Route};
+use super::wire::{About, Request, Response, Route};
 use super::worker::Knowledge;
 use bytes::Bytes;
 use restate_sdk::discovery::ServiceName;
@@ -13,8 +13,8 @@ use restate_sdk::service::{Discoverable, Service};
 use std::sync::Arc;
 
 pub struct Agent {
-    /// For the limit on its attempts.
-    pub name: Arc<str>,
+    /// The most attempts at once, over all runs and workers.
+    pub concurrency: Option<usize>,
     pub route: Route,
     pub knowledge: Arc<Knowledge>,
 }
@@ -25,7 +25,7 @@ impl Agent {
     #[handler]
     async fn attempt(&self, ctx: Context<'_>, request: Bytes) -> Result<Bytes, HandlerError> {
         let request: Request = read(&request)?;
-        let Some(mut under_way) = self.knowledge.attempt(&self.name, self.route, request) else {
+        let Some(mut under_way) = self.knowledge.attempt(self.route, request) else {
             return Ok(write(&Response::Unknown)?);
         };
         let stopped = ctx.signal::<Bytes>(STOP);
@@ -44,10 +44,11 @@ impl Agent {
         }
     }
 
-    /// The version of the worker.
+    /// The version of the worker, and the limit of the agent.
     #[handler]
-    async fn version(&self, _ctx: Context<'_>) -> Result<String, HandlerError> {
-        Ok(env!("CARGO_PKG_VERSION").to_owned())
+    async fn version(&self, _ctx: Context<'_>) -> Result<Bytes, HandlerError> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(write(&About { version, concurrency: self.concurrency })?)
     }
 }
 

@@ -1,14 +1,12 @@
 //! The client of a run on Restate: begins it, follows it, and passes requests on.
 
 use super::entrance::Current;
-use super::wire::{self, ENTRANCE, Input, PROGRAMS, RUNS, Route, STUBS, Start, What, agent_service};
+use super::wire::{self, ENTRANCE, Input, RUNS, Start, What};
 use crate::adapter::ingress::{Ingress, NoAnswer};
 use crate::event::Event;
-use crate::graph::Graph;
 use crate::runtime::{Inbox, News, Request, unix_millis};
 use anyhow::Context as _;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,17 +22,14 @@ const PATIENCE: u64 = 60_000;
 const POLL: u64 = 4_000;
 const LONGEST_POLL: u64 = 30_000;
 
-/// How long a worker may take to say its version, in milliseconds.
-const VERSION: u64 = 10_000;
-
 /// How long a follower waits before it asks again, at first and at most.
 const FIRST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(250);
 
 /// A run on Restate.
 pub struct Client {
-    ingress: Ingress,
-    run: String,
+    pub(super) ingress: Ingress,
+    pub(super) run: String,
     /// How many inputs the server has, as far as it has said.
     given: AtomicU64,
     /// How many requests were passed on.
@@ -70,82 +65,6 @@ impl Client {
             given: AtomicU64::new(0),
             passed: AtomicU64::new(0),
         })
-    }
-
-    /// Who makes the attempts of each step, and what is missing for that, a line each. With `stub`, steps that no worker
-    /// serves are stubbed.
-    ///
-    /// # Errors
-    /// No server can be reached.
-    pub async fn routes(&self, graph: &Graph, stub: bool) -> Result<(Vec<Route>, Vec<String>), NoAnswer> {
-        let mut problems = Vec::new();
-        match self.ingress.post(&[ENTRANCE, &self.run, "current"], Vec::new(), None, Some(VERSION)).await {
-            Ok(_) => {}
-            Err(NoAnswer::Unknown(_)) => problems.push("no worker is registered that drives runs".to_owned()),
-            Err(NoAnswer::Refused(status, why)) => {
-                problems.push(format!("workers cannot be asked ({status}): {why}"))
-            }
-            Err(error) => return Err(error),
-        }
-        let mut served: BTreeMap<&str, bool> = BTreeMap::new();
-        let (mut routes, mut programs) = (Vec::new(), Vec::new());
-        for step in &graph.steps {
-            let serves = match &step.agent {
-                Some(agent) => match served.get(agent.as_str()) {
-                    Some(known) => *known,
-                    None => {
-                        let (service, who) = (agent_service(agent), format!("the worker of @{agent}"));
-                        let serves = self.serves(&service, &who, &mut problems).await;
-                        if !serves && step.program.is_none() && !stub {
-                            problems
-                                .push(format!("no worker is registered that serves @{agent} ({service})"));
-                        }
-                        served.insert(agent, serves);
-                        serves
-                    }
-                },
-                None => false,
-            };
-            routes.push(match serves {
-                true => Route::Agent,
-                false if step.program.is_some() => {
-                    programs.push(step.title.as_str());
-                    Route::Program
-                }
-                false => Route::Stub,
-            });
-        }
-        if !programs.is_empty() && !self.serves(PROGRAMS, "the worker of programs", &mut problems).await {
-            problems.push(format!(
-                "no worker runs the programs of documents, as {} needs: start one with --programs",
-                programs.join(", ")
-            ));
-        }
-        if routes.contains(&Route::Stub) && stub {
-            self.serves(STUBS, "the worker of stubs", &mut problems).await;
-        }
-        Ok((routes, problems))
-    }
-
-    /// Whether a worker serves this; one of another version, or without an answer, is a problem.
-    async fn serves(&self, service: &str, who: &str, problems: &mut Vec<String>) -> bool {
-        let own = env!("CARGO_PKG_VERSION");
-        problems.push(
-            match self.ingress.post(&[service, "version"], Vec::new(), None, Some(VERSION)).await {
-                Ok(version) => {
-                    let version = String::from_utf8_lossy(&version);
-                    let version = version.trim_matches('"');
-                    if version == own {
-                        return true;
-                    }
-                    format!("{who} is version {version}, and this is {own}")
-                }
-                Err(NoAnswer::Unknown(_)) => return false,
-                Err(NoAnswer::Unreachable(_)) => format!("{who} is registered, but does not answer"),
-                Err(NoAnswer::Refused(status, why)) => format!("{who} cannot be asked ({status}): {why}"),
-            },
-        );
-        true
     }
 
     /// Begins the run, or a further generation of it.

@@ -1,15 +1,16 @@
 //! The coordinator of a run: a workflow of Restate, keyed by the run's name and generation, that drives the engine.
 
+use super::limits::{Permit, RunPermits};
 use super::turns::{Turn, Turns};
 use super::wire::{self, Input, Request, Response, Route, SentCall, Start};
 use super::worker::Knowledge;
 use crate::event::{Cause, Failure, Millis, Outcome, StopReason, UnixMillis};
-use crate::graph::Graph;
+use crate::graph::{Graph, StepId};
 use crate::journal::Header;
 use bytes::Bytes;
 use restate_sdk::context::{RequestTarget, macro_support::SealedDurableFuture};
 use restate_sdk::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,13 +85,13 @@ fn chunk_name(number: u64) -> String {
 impl Runs {
     async fn driven(&self, ctx: &WorkflowContext<'_>, start: &[u8]) -> Result<(), TerminalError> {
         let mut start: Start = read(start)?;
-        let routes = std::mem::take(&mut start.routes);
+        let (routes, limits) = (std::mem::take(&mut start.routes), std::mem::take(&mut start.limits));
         let header = Arc::new(Header { items: serde_json::Value::Null, ..start.header.clone() });
         let (graph, options) =
             self.knowledge.graph(&header).map_err(|why| TerminalError::new(format!("{why:#}")))?;
         let turns = Turns::begin(graph, start, options.deadline);
         let turns = turns.map_err(|why| TerminalError::new(why.to_string()))?;
-        drive(ctx, turns, header, &routes).await
+        drive(ctx, turns, header, (&routes, &limits)).await
     }
 }
 
@@ -110,6 +111,7 @@ pub fn write(value: &impl serde::Serialize) -> Result<Bytes, TerminalError> {
 /// What the coordinator waits for.
 enum Awaited {
     Attempt(usize),
+    Permit(usize),
     Timer(usize),
     Input,
 }
@@ -118,12 +120,21 @@ async fn drive<'a>(
     ctx: &WorkflowContext<'a>,
     mut turns: Turns,
     header: Arc<Header>,
-    routes: &[Route],
+    (routes, limits): (&[Route], &BTreeMap<String, usize>),
 ) -> Result<(), TerminalError> {
     let run: Arc<str> = header.run.as_str().into();
     let digest: Arc<str> = wire::digest(&header).into();
     let mut chunk = 0;
+    let graph = turns.graph.clone();
+    let limited = |step: StepId| {
+        let is_agent = routes.get(step.index()).copied().unwrap_or_default() == Route::Agent;
+        let agent = graph.step(step).agent.as_deref().filter(|_| is_agent)?;
+        Some((agent, *limits.get(agent)?))
+    };
+    let mut permits = RunPermits { ctx, began: turns.began(), number: 0, watched: BTreeSet::new() };
+    // Those that run, each with its permit, and those that wait for one.
     let mut attempts = Vec::new();
+    let mut waiting = Vec::new();
     let mut sleeps: Vec<(Millis, _)> = Vec::new();
     let mut number = 0;
     // Signals by names that do not live as long as the context.
@@ -133,7 +144,7 @@ async fn drive<'a>(
     // Services whose workers know the document, as far as their answers say.
     let mut know: BTreeSet<String> = BTreeSet::new();
     loop {
-        let Turn { events, calls, stops } = turns.turn();
+        let Turn { events, calls, stops } = turns.turn(|call| limited(call.step.step).is_some());
         if !events.is_empty() {
             ctx.set(&chunk_name(chunk), write(&events)?);
             chunk += 1;
@@ -141,6 +152,7 @@ async fn drive<'a>(
         for call in calls {
             let service = service_of(&turns.graph, call.step.step, routes);
             let unknown = (!know.contains(&service)).then(|| header.clone());
+            let limit = limited(call.step.step);
             let request = Request {
                 run: run.clone(),
                 digest: digest.clone(),
@@ -148,16 +160,32 @@ async fn drive<'a>(
                 call: SentCall::from(call),
                 now: turns.now(),
             };
+            if let Some((agent, most)) = limit {
+                let permit = permits.ask(agent, most, turns.now())?;
+                let granted = inner.signal::<Bytes>(&Permit::signal(permit.1));
+                waiting.push((request, service, permit, granted));
+                continue;
+            }
             let future = attempt(ctx, &service, &request)?;
-            attempts.push((request, service, future));
+            attempts.push((request, service, None, future));
         }
+        let mut never_began = false;
         for (stopped, why) in stops {
+            if let Some(at) = waiting.iter().position(|(request, ..)| request.call.attempt() == stopped) {
+                let (_, _, permit, _) = waiting.remove(at);
+                permits.give_back(permit, turns.now())?;
+                turns.ended(stopped, Err(not_begun()), 0 as UnixMillis);
+                never_began = true;
+            }
             let found = attempts.iter().find(|(request, ..)| request.call.attempt() == stopped);
             if let Some((.., future)) = found {
                 // The id comes at once; the attempt still reports its end.
                 let handle = future.invocation_handle().await?;
                 handle.signal(STOP).resolve(write(&why)?);
             }
+        }
+        if never_began {
+            continue;
         }
         if turns.is_over() {
             return Ok(());
@@ -168,11 +196,15 @@ async fn drive<'a>(
             let wait = Duration::from_millis(due.saturating_sub(turns.now()));
             sleeps.push((due, ctx.sleep(wait)));
         }
-        let mut handles = Vec::with_capacity(attempts.len() + sleeps.len() + 1);
+        let mut handles = Vec::with_capacity(attempts.len() + waiting.len() + sleeps.len() + 1);
         let mut waits = Vec::with_capacity(handles.capacity());
         for (at, (.., future)) in attempts.iter().enumerate() {
             handles.push(future.handle());
             waits.push(Awaited::Attempt(at));
+        }
+        for (at, (.., granted)) in waiting.iter().enumerate() {
+            handles.push(granted.handle());
+            waits.push(Awaited::Permit(at));
         }
         for (at, (_, sleep)) in sleeps.iter().enumerate() {
             handles.push(sleep.handle());
@@ -184,23 +216,34 @@ async fn drive<'a>(
         let place = inner.select(handles).await?;
         match waits.get(place) {
             Some(Awaited::Attempt(at)) => {
-                let (mut request, service, future) = attempts.remove(*at);
-                match future.await {
+                let (mut request, service, permit, future) = attempts.remove(*at);
+                let (result, at) = match future.await {
                     Ok(bytes) => match read::<Response>(&bytes)? {
                         Response::Unknown => {
                             request.header = Some(header.clone());
                             let future = attempt(ctx, &service, &request)?;
-                            attempts.push((request, service, future));
+                            attempts.push((request, service, permit, future));
+                            continue;
                         }
                         Response::Made { result, at } => {
                             know.insert(service);
-                            turns.ended(request.call.attempt(), result, at);
+                            (result, at)
                         }
                     },
-                    Err(error) => {
-                        turns.ended(request.call.attempt(), Err(refused(&service, &error)), 0 as UnixMillis)
-                    }
+                    Err(error) => (Err(refused(&service, &error)), 0 as UnixMillis),
+                };
+                turns.ended(request.call.attempt(), result, at);
+                if let Some(permit) = permit {
+                    permits.give_back(permit, turns.now())?;
                 }
+            }
+            Some(Awaited::Permit(at)) => {
+                let (mut request, service, permit, granted) = waiting.remove(*at);
+                let at: UnixMillis = read(&granted.await?)?;
+                turns.begins(&mut request.call, request.now, at);
+                request.now = turns.now();
+                let future = attempt(ctx, &service, &request)?;
+                attempts.push((request, service, Some(permit), future));
             }
             Some(Awaited::Timer(at)) => {
                 let (due, sleep) = sleeps.remove(*at);
@@ -236,7 +279,7 @@ fn attempt<'a>(
 }
 
 /// The service that makes the attempts of a step.
-fn service_of(graph: &Graph, step: crate::graph::StepId, routes: &[Route]) -> String {
+fn service_of(graph: &Graph, step: StepId, routes: &[Route]) -> String {
     let route = routes.get(step.index()).copied().unwrap_or_default();
     route.service(graph.step(step).agent.as_deref())
 }
@@ -245,6 +288,12 @@ fn service_of(graph: &Graph, step: crate::graph::StepId, routes: &[Route]) -> St
 fn refused(service: &str, error: &TerminalError) -> Box<Failure> {
     let message = format!("Restate has ended the call of {service}: {error}");
     Box::new(Failure::new(Cause::Protocol, message, Outcome::Unknown, true))
+}
+
+/// An attempt that was stopped while it waited for a permit.
+fn not_begun() -> Box<Failure> {
+    let message = "stopped before it began".to_owned();
+    Box::new(Failure::new(Cause::Stopped, message, Outcome::NotExecuted, true))
 }
 
 /// The reason in a signal to stop.

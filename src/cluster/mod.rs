@@ -11,10 +11,13 @@ mod agent;
 mod client;
 mod coordinator;
 mod entrance;
+mod limits;
+mod served;
 pub mod turns;
 mod wire;
 mod worker;
 
 pub use client::{Client, Followed};
+pub use served::Served;
 pub use wire::{Item, Route, RunPolicy, SentRetry, Start};
 pub use worker::{Bind, Bound, Worker};

@@ -81,6 +81,11 @@ impl Turns {
         Ok(turns)
     }
 
+    /// When its own time was zero, by the clock.
+    pub fn began(&self) -> UnixMillis {
+        self.began
+    }
+
     /// The run's own time.
     pub fn now(&self) -> Millis {
         self.now
@@ -89,6 +94,17 @@ impl Turns {
     /// Time never goes back, whatever the clocks of workers say.
     fn at(&mut self, clock: UnixMillis) {
         self.now = self.now.max(clock.saturating_sub(self.began));
+    }
+
+    /// An attempt whose time did not count before may begin.
+    pub fn begins(&mut self, call: &mut super::wire::SentCall, asked: Millis, at: UnixMillis) {
+        self.at(at);
+        self.due_before();
+        call.begins_later(self.now.saturating_sub(asked));
+        if let Some(due) = call.deadline() {
+            let (item, step, attempt) = call.attempt();
+            self.timers.add(due, crate::engine::Timer::Attempt { item, step, attempt });
+        }
     }
 
     /// An attempt has ended.
@@ -173,8 +189,9 @@ impl Turns {
         }
     }
 
-    /// What is to be done now; the events come before the effects.
-    pub fn turn(&mut self) -> Turn {
+    /// What is to be done now; the events come before the effects. The time of attempts that wait for a permit does not
+    /// count yet.
+    pub fn turn(&mut self, waits: impl Fn(&Call) -> bool) -> Turn {
         let Out { events, effects } = std::mem::take(&mut self.out);
         for event in &events {
             if let EventKind::Item(item, ItemEvent::Settled { .. }) = &event.kind {
@@ -187,7 +204,7 @@ impl Turns {
                 Effect::Timer { due, timer } => self.timers.add(due, timer),
                 Effect::Stop { item, step, attempt, why } => turn.stops.push(((item, step, attempt), why)),
                 Effect::Call(call) => {
-                    if let Some(due) = call.deadline {
+                    if let Some(due) = call.deadline.filter(|_| !waits(&call)) {
                         let Call { item, step, attempt, .. } = call;
                         self.timers.add(due, crate::engine::Timer::Attempt { item, step, attempt });
                     }

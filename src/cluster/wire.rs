@@ -26,6 +26,19 @@ pub fn agent_service(agent: &str) -> String {
 pub const PROGRAMS: &str = "orderflow.programs";
 pub const STUBS: &str = "orderflow.stubs";
 
+/// The object that limits the attempts of an agent.
+pub const LIMITS: &str = "orderflow.limits";
+
+/// What a worker says of an agent that it serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Of the program.
+    pub version: String,
+    /// The most attempts at once, over all runs and workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
+}
+
 /// Who makes the attempts of a step: decided before a run begins, from what workers serve then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,6 +77,9 @@ pub struct Start {
     /// By step.
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// The most attempts at once of agents, over all runs and workers.
+    #[serde(default)]
+    pub limits: BTreeMap<String, usize>,
     /// When its own time was zero, by the clock of the client.
     pub began: UnixMillis,
     /// What has happened before, in an earlier generation.
@@ -226,6 +242,17 @@ impl From<SentCall> for Call {
 impl SentCall {
     pub fn attempt(&self) -> Attempt {
         (self.item, self.step, self.attempt)
+    }
+
+    /// It begins so much later than was planned: its own time begins then.
+    pub fn begins_later(&mut self, by: Millis) {
+        self.deadline = self.deadline.map(|due| due.saturating_add(by));
+        self.until = self.until.map(|due| due.saturating_add(by));
+    }
+
+    /// When its own time has passed.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.deadline
     }
 
     /// Distinguishes the attempt from all others of its run.

@@ -3,6 +3,7 @@
 use super::agent::Agent;
 use super::coordinator::Runs;
 use super::entrance::Entrance;
+use super::limits::AgentLimits;
 use super::wire::{self, Request, Response, Route};
 use crate::adapter::{Stop, orphans};
 use crate::engine::Call;
@@ -18,7 +19,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 /// How long the server may wait for a handler before it asks for progress, and then before it breaks it off: longer than
 /// any attempt.
@@ -41,7 +42,7 @@ pub type Bound = Attempts;
 
 /// What a worker serves.
 pub struct Worker {
-    /// The agents whose attempts it makes, with the most that it makes at once.
+    /// The agents whose attempts it makes, with the most at once, over all runs and workers.
     pub agents: Vec<(String, Option<usize>)>,
     /// Whether it runs the programs of documents.
     pub programs: bool,
@@ -56,11 +57,8 @@ impl Worker {
     /// # Errors
     /// A key is not one.
     pub async fn serve(self, listener: TcpListener, end: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let places = self.agents.iter().filter_map(|(name, most)| Some((name.clone(), (*most)?)));
-        let places = places.map(|(name, most)| (name, Arc::new(Semaphore::new(most)))).collect();
         let knowledge = Arc::new(Knowledge {
             bind: self.bind,
-            places,
             graphs: Mutex::default(),
             runs: Mutex::default(),
             under_way: Mutex::default(),
@@ -79,12 +77,14 @@ impl Worker {
         let lasting = HandlerOptions::new().workflow_retention(KEPT);
         let runs = Runs { knowledge: knowledge.clone() }.into_service_definition();
         let runs = runs.options(patient().enable_lazy_state(true).handler("run", lasting));
-        let mut endpoint =
-            Endpoint::builder().bind(runs).bind(Entrance.into_service_definition().options(patient()));
-        let agents = self.agents.iter().map(|(name, _)| (Route::Agent, name.as_str()));
-        let programs = self.programs.then_some((Route::Program, ""));
-        for (route, name) in agents.chain(programs).chain([(Route::Stub, "")]) {
-            let agent = Agent { name: name.into(), route, knowledge: knowledge.clone() };
+        let mut endpoint = Endpoint::builder()
+            .bind(runs)
+            .bind(Entrance.into_service_definition().options(patient()))
+            .bind(AgentLimits.into_service_definition().options(patient()));
+        let agents = self.agents.iter().map(|(name, most)| (Route::Agent, name.as_str(), *most));
+        let programs = self.programs.then_some((Route::Program, "", None));
+        for (route, name, concurrency) in agents.chain(programs).chain([(Route::Stub, "", None)]) {
+            let agent = Agent { concurrency, route, knowledge: knowledge.clone() };
             endpoint = endpoint.bind(agent.named(&route.service(Some(name)))?.options(patient()));
         }
         for key in &self.identity_keys {
@@ -107,7 +107,6 @@ type Served = (Arc<str>, Route);
 /// What a worker knows of runs, and the attempts that it makes.
 pub struct Knowledge {
     bind: Bind,
-    places: HashMap<String, Arc<Semaphore>>,
     graphs: Mutex<HashMap<String, Meaning>>,
     runs: Mutex<HashMap<Served, Arc<Attempts>>>,
     under_way: Mutex<HashMap<String, UnderWay>>,
@@ -135,7 +134,7 @@ impl Knowledge {
     }
 
     /// Begins an attempt, or finds it; `None` if the document is not known.
-    pub fn attempt(self: &Arc<Self>, agent: &str, route: Route, request: Request) -> Option<UnderWay> {
+    pub fn attempt(self: &Arc<Self>, route: Route, request: Request) -> Option<UnderWay> {
         let name = format!("{} {}", request.run, request.call.name());
         let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(&name) {
@@ -150,7 +149,6 @@ impl Knowledge {
         let under_way = UnderWay { stops, ended };
         all.insert(name.clone(), under_way.clone());
         drop(all);
-        let places = self.places.get(agent).cloned();
         let knowledge = self.clone();
         let now = request.now;
         let call = Call::from(request.call);
@@ -161,12 +159,7 @@ impl Knowledge {
                 let (_stopper, mut stop) = Stop::new();
                 orphans::end(&run, &[], crate::adapter::GRACE, &mut stop).await;
             }
-            let place = match &places {
-                Some(places) => places.acquire().await.ok(),
-                None => None,
-            };
             let mut result: Answer = attempts.make(call, now, stopped).await;
-            drop(place);
             // Secrets stay with the worker: the server stores what it is sent.
             if let Ok(reply) = &mut result {
                 attempts.bindings.redactor().conceal_values(&mut reply.outputs);

@@ -22,11 +22,13 @@ import json, os, sqlite3, sys, time
 step, item, attempt, key = (os.environ["ORDERFLOW_" + name] for name in ("STEP", "ITEM", "ATTEMPT", "KEY"))
 database = sqlite3.connect("effects.db", timeout=60)
 with database:
-    database.execute("INSERT INTO calls VALUES (?, ?, ?, ?)", (step, item, attempt, key))
+    call = database.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, NULL)", (step, item, attempt, key, time.time())).lastrowid
 plan = json.load(open("plan.json"))
 names = (f"{step} {item} {attempt}", f"{step} {item}", step)
 todo = next((plan[name] for name in names if name in plan), {})
 time.sleep(todo.get("sleep", 0))
+with database:
+    database.execute("UPDATE calls SET ended = ? WHERE rowid = ?", (time.time(), call))
 if "exit" in todo:
     sys.exit(todo["exit"])
 if "refuse" in todo:
@@ -172,7 +174,7 @@ fn place(document: &str, items: usize, plan: &str) -> Place {
     let lines = (0..items).map(|number| format!("{}\n", json!({"id": format!("k{number}"), "name": "Ada"})));
     place.write("items.jsonl", &lines.collect::<String>());
     place.write("plan.json", plan);
-    let calls = "PRAGMA journal_mode = WAL; CREATE TABLE calls (step, item, attempt, key)";
+    let calls = "PRAGMA journal_mode = WAL; CREATE TABLE calls (step, item, attempt, key, began, ended)";
     database(&place).execute_batch(calls).unwrap();
     place
 }
@@ -467,6 +469,31 @@ fn a_server_and_a_worker_that_are_killed_lose_nothing() {
     assert_eq!(effects.len(), 60);
     let again = effects.values().filter(|count| **count > 1).count();
     assert!(again <= 4 && effects.values().all(|count| *count <= 2), "{effects:?}");
+}
+
+#[test]
+fn the_limit_of_an_agent_counts_over_all_runs() {
+    let Some(mut server) = Restate::start() else { return };
+    let place = place(CHAIN, 4, r#"{"Pay": {"sleep": 60}}"#);
+    server.worker(&place, ".", "");
+    let options = format!("--jobs 8 {}", server.options());
+    let mut lost = begin(&place, &options);
+    let paying = "SELECT count(*) FROM calls WHERE step = 'Pay'";
+    let count = |query: &str| database(&place).query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
+    place.until("all places are taken", || count(paying) == 2);
+    // An operator kills the run, and what it has taken is free again.
+    server.kill_run();
+    lost.kill().unwrap();
+    lost.wait().unwrap();
+    place.write("plan.json", r#"{"Pay": {"sleep": 0.1}}"#);
+    let runs = [begin(&place, &options), begin(&place, &options)];
+    for run in runs.map(ended) {
+        assert_eq!(run.exit, Some(0), "{}{}", run.out, run.err);
+    }
+    assert_eq!(count(paying), 10);
+    let most = "SELECT max((SELECT count(*) FROM calls b WHERE b.step = 'Pay' AND b.began <= a.began AND b.ended > a.began)) \
+                FROM calls a WHERE a.step = 'Pay'";
+    assert!(count(most) <= 2, "{}", count(most));
 }
 
 #[test]

@@ -138,7 +138,7 @@ mod restate {
     use super::super::{bind, live::leave};
     use super::*;
     use crate::adapter::exchanges::Exchanges;
-    use crate::cluster::{Client, Followed, Item, Route, SentRetry, Start};
+    use crate::cluster::{self, Client, Followed, Item, Route, SentRetry, Start};
     use crate::diag::render::visible;
     use crate::history::{Tracing, graph_of, is_cancelled};
     use crate::runtime::{self, Attempts, Inbox, NewItem, RunsFolder, Workspace, unix_millis};
@@ -147,8 +147,8 @@ mod restate {
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
-    /// By step.
-    pub type Routes = Vec<Route>;
+    /// What workers serve of the run.
+    pub type Routes = cluster::Served;
 
     /// Checks that a server answers, and that workers serve all agents of the run.
     ///
@@ -163,14 +163,14 @@ mod restate {
         let tokio = tokio.context("cannot start the runtime")?;
         // No run has this name.
         let client = client(ingress, "-")?;
-        let (routes, missing) = tokio.block_on(client.routes(graph, stub)).map_err(|error| {
+        let served = tokio.block_on(client.served(graph, stub)).map_err(|error| {
             Stop::new(Exit::Io, visible(&format!("{error}; nothing was run")))
                 .help("start the server, or name its address with --ingress")
         })?;
-        if missing.is_empty() {
-            return Ok(routes);
+        if served.missing.is_empty() {
+            return Ok(served);
         }
-        let list: String = missing.iter().map(|line| format!("  {}\n", visible(line))).collect();
+        let list: String = served.missing.iter().map(|line| format!("  {}\n", visible(line))).collect();
         terminal.talk(&format!("what Restate lacks for this run:\n{list}"));
         Err(Stop::new(Exit::Invalid, "workers are missing; nothing was run")
             .help("start orderflow worker with these agents, and register its address with the server")
@@ -179,7 +179,7 @@ mod restate {
 
     /// The titles of the steps that are stubbed.
     pub fn stubbed(routes: Option<&Routes>, graph: &Graph) -> Vec<String> {
-        let steps = routes.into_iter().flatten().zip(&graph.steps);
+        let steps = routes.into_iter().flat_map(|served| &served.routes).zip(&graph.steps);
         steps.filter(|(route, _)| **route == Route::Stub).map(|(_, step)| step.title.clone()).collect()
     }
 
@@ -218,16 +218,17 @@ mod restate {
                         anyhow::Ok(Item { key, inputs })
                     });
                     let items = items.collect::<anyhow::Result<Vec<Item>>>()?;
-                    let routes = match routes {
-                        Some(routes) => routes,
-                        None => client.routes(&graph, true).await.map_err(|error| not_begun(error.into()))?.0,
+                    let served = match routes {
+                        Some(served) => served,
+                        None => client.served(&graph, true).await.map_err(|error| not_begun(error.into()))?,
                     };
                     let passed = past.iter().map(|event| event.at).max().unwrap_or(0);
                     let start = Start {
                         header,
                         policy: policy.into(),
                         items,
-                        routes,
+                        routes: served.routes,
+                        limits: served.limits,
                         began: unix_millis().saturating_sub(passed),
                         past,
                         retry: retry.into_iter().map(SentRetry::from).collect(),

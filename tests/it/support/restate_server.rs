@@ -111,7 +111,7 @@ impl Restate {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
         let length = body.len();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept: application/json\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -141,6 +141,17 @@ impl Restate {
     pub fn register(&self, port: u16) -> String {
         let body = format!("{{\"uri\":\"http://127.0.0.1:{port}\",\"force\":true}}");
         self.ask(self.ports[1], "POST", "/deployments", &body)
+    }
+
+    /// Kills the only run under way, as an operator of the server does.
+    pub fn kill_run(&self) {
+        let query = "{\"query\": \"SELECT id FROM sys_invocation WHERE target_service_name = 'orderflow.run' \
+                     AND status <> 'completed'\"}";
+        let answer = self.ask(self.ports[1], "POST", "/query", query);
+        let id =
+            answer.split('"').find(|word| word.starts_with("inv_")).unwrap_or_else(|| panic!("{answer}"));
+        let answer = self.ask(self.ports[1], "PATCH", &format!("/invocations/{id}/kill"), "");
+        assert!(answer.starts_with('2'), "{answer}");
     }
 
     /// Starts a worker that no server knows yet.
