@@ -21,6 +21,13 @@ pub struct Ingress {
     current: AtomicUsize,
 }
 
+/// A request.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    Get,
+    Post { body: &'a [u8], key: Option<&'a str> },
+}
+
 /// Why an answer does not come.
 #[derive(Debug)]
 pub enum NoAnswer {
@@ -65,11 +72,28 @@ impl Ingress {
         key: Option<&str>,
         patience: Option<Millis>,
     ) -> Result<Vec<u8>, NoAnswer> {
+        self.answer(path, Asked::Post { body: &body, key }, patience).await
+    }
+
+    /// Asks for what is stored at a path. Every server is tried once.
+    ///
+    /// # Errors
+    /// No answer comes.
+    pub async fn get(&self, path: &[&str]) -> Result<Vec<u8>, NoAnswer> {
+        self.answer(path, Asked::Get, None).await
+    }
+
+    async fn answer(
+        &self,
+        path: &[&str],
+        asked: Asked<'_>,
+        patience: Option<Millis>,
+    ) -> Result<Vec<u8>, NoAnswer> {
         let first = self.current.load(Ordering::Relaxed);
         let mut last = NoAnswer::Unreachable("it has no address".to_owned());
         for place in (0..self.urls.len()).map(|next| (first + next) % self.urls.len()) {
             let Some(url) = self.urls.get(place) else { continue };
-            match self.ask(url, path, &body, key, patience).await {
+            match self.ask(url, path, asked, patience).await {
                 Err(error @ NoAnswer::Unreachable(_)) => last = error,
                 answer => {
                     self.current.store(place, Ordering::Relaxed);
@@ -84,8 +108,7 @@ impl Ingress {
         &self,
         url: &Url,
         path: &[&str],
-        body: &[u8],
-        key: Option<&str>,
+        asked: Asked<'_>,
         patience: Option<Millis>,
     ) -> Result<Vec<u8>, NoAnswer> {
         let mut url = url.clone();
@@ -93,13 +116,20 @@ impl Ingress {
             parts.pop_if_empty().extend(path);
         }
         let patience = patience.map_or(PATIENCE, Duration::from_millis);
-        let mut request = self.client.post(url.clone()).timeout(patience);
-        if !body.is_empty() {
-            request = request.header("content-type", "application/octet-stream").body(body.to_vec());
-        }
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
+        let request = match asked {
+            Asked::Get => self.client.get(url.clone()),
+            Asked::Post { body, key } => {
+                let mut request = self.client.post(url.clone());
+                if !body.is_empty() {
+                    request = request.header("content-type", "application/octet-stream").body(body.to_vec());
+                }
+                if let Some(key) = key {
+                    request = request.header("idempotency-key", key);
+                }
+                request
+            }
+        };
+        let request = request.timeout(patience);
         let lost = |error: reqwest::Error| {
             let mut why: &dyn std::error::Error = &error;
             while let Some(cause) = why.source() {

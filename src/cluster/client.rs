@@ -1,9 +1,8 @@
 //! The client of a run on Restate: begins it, follows it, and passes requests on.
 
 use super::entrance::Current;
-use super::wire::{self, ENTRANCE, Input, RUNS, Start, What};
+use super::wire::{self, Chunk, ENTRANCE, Input, RUNS, Start, What};
 use crate::adapter::ingress::{Ingress, NoAnswer};
-use crate::event::Event;
 use crate::runtime::{Inbox, News, Request, unix_millis};
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -21,6 +20,9 @@ const PATIENCE: u64 = 60_000;
 /// How long an answer with events may take before another server is asked, at first and at most, in milliseconds.
 const POLL: u64 = 4_000;
 const LONGEST_POLL: u64 = 30_000;
+
+/// How long nothing has to be new before the server is asked whether an operator has ended the run, in milliseconds.
+const OVER: u64 = 1_000;
 
 /// How long a follower waits before it asks again, at first and at most.
 const FIRST: Duration = Duration::from_millis(10);
@@ -44,7 +46,7 @@ pub struct Followed {
 
 #[derive(Deserialize)]
 struct Answer {
-    chunks: Vec<Vec<Event>>,
+    chunks: Vec<Chunk>,
     heard: u64,
     #[serde(default)]
     ended: Option<Ended>,
@@ -133,6 +135,8 @@ impl Client {
         let (mut next, mut pause) = (0, FIRST);
         let (mut lost, mut patience) = (None, POLL);
         let mut quiet = None;
+        // When the server is asked whether the run is over, and what it has said.
+        let (mut asks, mut over) = (unix_millis() + OVER, None);
         loop {
             let (given, passed) = (self.given.load(Ordering::Relaxed), self.passed.load(Ordering::Relaxed));
             let body = serde_json::to_vec(&next)?;
@@ -152,11 +156,18 @@ impl Client {
                 serde_json::from_slice(&answer).context("the worker is of another version")?;
             let is_new = !chunks.is_empty();
             next += chunks.len();
-            let mut events: Vec<Event> = chunks.into_iter().flatten().collect();
-            let skipped = events.len().min(usize::try_from(known).unwrap_or(usize::MAX));
-            events.drain(..skipped);
-            known -= skipped as u64;
-            if !events.is_empty() && send.send(Ok(News::Events(events))).await.is_err() {
+            let (mut events, mut messages, mut logs) = (Vec::new(), Vec::new(), Vec::new());
+            for mut chunk in chunks {
+                let skipped = chunk.events.len().min(usize::try_from(known).unwrap_or(usize::MAX));
+                known -= skipped as u64;
+                events.extend(chunk.events.drain(skipped..));
+                // Those of events that are stored are stored, too.
+                if skipped == 0 {
+                    messages.append(&mut chunk.messages);
+                    logs.append(&mut chunk.logs);
+                }
+            }
+            if !events.is_empty() && send.send(Ok(News::Events { events, messages, logs })).await.is_err() {
                 return Ok(());
             }
             if let Some(Ended { why }) = ended {
@@ -165,6 +176,15 @@ impl Client {
                 }
                 let _ = send.send(Ok(News::Ended)).await;
                 return Ok(());
+            }
+            if is_new {
+                (asks, over) = (unix_millis() + OVER, None);
+            } else if let Some(why) = over {
+                // A run that ends by itself leaves its end in its state first.
+                anyhow::bail!("the run was ended on the server: {why}");
+            } else if unix_millis() >= asks {
+                asks = unix_millis() + 5 * OVER;
+                over = self.over(&key).await;
             }
             // Everything that was passed on by then has had its effect, and all of it was heard.
             let now = (next, passed);
@@ -176,6 +196,16 @@ impl Client {
             }
             pause = if is_new { FIRST } else { (pause * 2).min(LONGEST) };
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// How the run has ended, if the server knows that it has.
+    async fn over(&self, key: &str) -> Option<String> {
+        match self.ingress.get(&["restate", "workflow", RUNS, key, "output"]).await {
+            Ok(_) => Some("without a result".to_owned()),
+            // It is not ready.
+            Err(NoAnswer::Refused(470, _) | NoAnswer::Unreachable(_) | NoAnswer::Unknown(_)) => None,
+            Err(NoAnswer::Refused(_, why)) => Some(why),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::limits::{Permit, RunPermits};
 use super::turns::{Turn, Turns};
-use super::wire::{self, Input, Request, Response, Route, SentCall, Start};
+use super::wire::{self, Chunk, Input, Request, Response, Route, SentCall, Start};
 use super::worker::Knowledge;
 use crate::event::{Cause, Failure, Millis, Outcome, StopReason, UnixMillis};
 use crate::graph::{Graph, StepId};
@@ -21,6 +21,9 @@ pub struct Runs {
     pub knowledge: Arc<Knowledge>,
 }
 
+/// An answer with more bytes than this has no further chunk.
+const LARGEST: usize = 4 << 20;
+
 /// What is set in the state when nothing more happens, and how many inputs were taken.
 const END: &str = "end";
 const HEARD: &str = "heard";
@@ -36,23 +39,27 @@ impl Runs {
         Ok(driven?)
     }
 
-    /// The chunks of events from one on, each a JSON array, in one array; and whether nothing more follows them.
+    /// The chunks from one on, each a JSON object, in one array; and whether nothing more follows them.
     #[handler]
     async fn events(&self, ctx: SharedWorkflowContext<'_>, from: Bytes) -> Result<Bytes, HandlerError> {
         let from: u64 = read(&from)?;
         let ended: Option<Bytes> = ctx.get(END).await?;
         let heard: Option<Bytes> = ctx.get(HEARD).await?;
         let (mut chunks, mut next, mut size) = (Vec::new(), from, 8);
-        let mut all = false;
+        let (mut all, mut bytes) = (false, 0);
         // The state by names that do not live as long as the context.
         let state = ctx.signal::<()>(END).inner_context();
-        while !all && next < from + CHUNKS {
+        while !all && bytes < LARGEST && next < from + CHUNKS {
             // Asked for together, since each answer takes a moment.
             let names: Vec<String> = (next..next + size).map(chunk_name).collect();
             let asked: Vec<_> = names.iter().map(|name| state.get::<Bytes>(name)).collect();
             for one in asked {
                 match one.await? {
-                    Some(chunk) if !all => chunks.push(chunk),
+                    Some(_) if bytes >= LARGEST => {}
+                    Some(chunk) if !all => {
+                        bytes += chunk.len();
+                        chunks.push(chunk);
+                    }
                     _ => all = true,
                 }
             }
@@ -68,7 +75,7 @@ impl Runs {
         }
         text.extend_from_slice(b"],\"heard\":");
         text.extend_from_slice(heard.as_deref().unwrap_or(b"0"));
-        if let Some(ended) = ended.filter(|_| all) {
+        if let Some(ended) = ended.filter(|_| all && bytes < LARGEST) {
             text.extend_from_slice(b",\"ended\":{\"why\":");
             text.extend_from_slice(&ended);
             text.extend_from_slice(b"}");
@@ -125,13 +132,14 @@ async fn drive<'a>(
     let run: Arc<str> = header.run.as_str().into();
     let digest: Arc<str> = wire::digest(&header).into();
     let mut chunk = 0;
+    let (mut messages, mut logs) = (Vec::new(), Vec::new());
     let graph = turns.graph.clone();
     let limited = |step: StepId| {
         let is_agent = routes.get(step.index()).copied().unwrap_or_default() == Route::Agent;
         let agent = graph.step(step).agent.as_deref().filter(|_| is_agent)?;
         Some((agent, *limits.get(agent)?))
     };
-    let mut permits = RunPermits { ctx, began: turns.began(), number: 0, watched: BTreeSet::new() };
+    let mut permits = RunPermits { ctx, began: turns.began(), number: 0 };
     // Those that run, each with its permit, and those that wait for one.
     let mut attempts = Vec::new();
     let mut waiting = Vec::new();
@@ -146,7 +154,8 @@ async fn drive<'a>(
     loop {
         let Turn { events, calls, stops } = turns.turn(|call| limited(call.step.step).is_some());
         if !events.is_empty() {
-            ctx.set(&chunk_name(chunk), write(&events)?);
+            let (messages, logs) = (std::mem::take(&mut messages), std::mem::take(&mut logs));
+            ctx.set(&chunk_name(chunk), write(&Chunk { events, messages, logs })?);
             chunk += 1;
         }
         for call in calls {
@@ -225,7 +234,9 @@ async fn drive<'a>(
                             attempts.push((request, service, permit, future));
                             continue;
                         }
-                        Response::Made { result, at } => {
+                        Response::Made { result, at, messages: mut said, log } => {
+                            messages.append(&mut said);
+                            logs.extend((!log.is_empty()).then_some(log));
                             know.insert(service);
                             (result, at)
                         }

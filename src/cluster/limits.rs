@@ -49,8 +49,6 @@ pub struct RunPermits<'a, 'ctx> {
     pub began: UnixMillis,
     /// The number of the last permit.
     pub number: u64,
-    /// The agents whose permits are given back when the run is over.
-    pub watched: BTreeSet<String>,
 }
 
 /// The agent of a permit, and its number.
@@ -63,10 +61,6 @@ impl RunPermits<'_, '_> {
     /// It cannot be written.
     pub fn ask(&mut self, agent: &str, most: usize, now: Millis) -> Result<HeldPermit, TerminalError> {
         let run = self.ctx.invocation_id().to_owned();
-        if self.watched.insert(agent.to_owned()) {
-            let target = RequestTarget::object(LIMITS, agent, "watch");
-            self.ctx.request::<String, ()>(target, run.clone()).send();
-        }
         self.number += 1;
         let permit = Permit { run, number: self.number };
         self.tell(agent, PermitMessage::Ask { permit, most }, now)?;
@@ -96,6 +90,9 @@ struct Permits {
     most: usize,
     granted: BTreeSet<Permit>,
     waiting: VecDeque<Permit>,
+    /// The runs whose end is waited for.
+    #[serde(default)]
+    watched: BTreeSet<String>,
 }
 
 impl Permits {
@@ -112,8 +109,15 @@ impl Permits {
             PermitMessage::Over(run) => {
                 self.granted.retain(|permit| permit.run != run);
                 self.waiting.retain(|permit| permit.run != run);
+                self.watched.remove(&run);
             }
         }
+    }
+
+    /// The run of a message whose end is not yet waited for.
+    fn watches(&mut self, message: &PermitMessage) -> Option<String> {
+        let PermitMessage::Ask { permit: Permit { run, .. }, .. } = message else { return None };
+        self.watched.insert(run.clone()).then(|| run.clone())
     }
 
     /// Grants those that may be granted now.
@@ -135,6 +139,11 @@ impl AgentLimits {
         let (message, at): (PermitMessage, UnixMillis) = read(&message)?;
         let before: Option<Bytes> = ctx.get(PERMITS).await?;
         let mut permits: Permits = before.map(|before| read(&before)).transpose()?.unwrap_or_default();
+        if let Some(run) = permits.watches(&message) {
+            // Not sent by the run itself: who kills a run kills what it has called.
+            let target = RequestTarget::object(LIMITS, ctx.key(), "watch");
+            ctx.request::<String, ()>(target, run).send();
+        }
         permits.take(message);
         for Permit { run, number } in permits.grant() {
             ctx.invocation_handle(run).signal(Permit::signal(number)).resolve(write(&at)?);

@@ -3,7 +3,8 @@
 use crate::engine::{Call, ChannelLimit, Limits, Policy, RetryRequest};
 use crate::event::{Answer, Event, GateId, ItemId, Millis, StepPath, StopReason, UnixMillis, Values};
 use crate::history::RunOptions;
-use crate::journal::Header;
+use crate::journal::logs::LogChange;
+use crate::journal::{Header, Message};
 use crate::runtime::{DecisionRequest, SignalRequest};
 use crate::spec::{OnItemError, Tolerance};
 use crate::value::budget::Budget;
@@ -179,7 +180,27 @@ pub enum Response {
     /// The worker does not know the document.
     Unknown,
     /// The attempt ended.
-    Made { result: Answer, at: UnixMillis },
+    Made {
+        result: Answer,
+        at: UnixMillis,
+        /// Its conversation.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        messages: Vec<Message>,
+        /// What it has logged, as changes of a file without other logs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        log: Vec<LogChange>,
+    },
+}
+
+/// What has happened since the chunk before it, in the state of a run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Chunk {
+    pub events: Vec<Event>,
+    /// The conversations of attempts that have ended, and their logs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Message>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<Vec<LogChange>>,
 }
 
 /// [`Call`].

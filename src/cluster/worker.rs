@@ -7,11 +7,11 @@ use super::limits::AgentLimits;
 use super::wire::{self, Request, Response, Route};
 use crate::adapter::{Stop, orphans};
 use crate::engine::Call;
-use crate::event::{Answer, Cause, Failure, Outcome, StopReason};
+use crate::event::{Cause, Failure, Outcome, StopReason};
 use crate::graph::Graph;
 use crate::history::{RunOptions, graph_of};
 use crate::journal::Header;
-use crate::runtime::{Attempts, unix_millis};
+use crate::runtime::{Attempts, Made, unix_millis};
 use anyhow::Context as _;
 use restate_sdk::prelude::*;
 use std::collections::HashMap;
@@ -30,6 +30,12 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How many runs a worker remembers.
 const RUNS: usize = 64;
+
+/// How much of an attempt's log the server stores, in bytes.
+const LOGGED: usize = 16 << 10;
+
+/// How long the log and the conversation of an attempt are kept for a server that asks again.
+const SAID: Duration = Duration::from_secs(20);
 
 /// How long the result of an attempt is kept for a server that asks again.
 const RESULT: Duration = Duration::from_secs(600);
@@ -159,12 +165,18 @@ impl Knowledge {
                 let (_stopper, mut stop) = Stop::new();
                 orphans::end(&run, &[], crate::adapter::GRACE, &mut stop).await;
             }
-            let mut result: Answer = attempts.make(call, now, stopped).await;
+            let Made { mut result, messages, log } = attempts.make(call, now, stopped, LOGGED).await;
             // Secrets stay with the worker: the server stores what it is sent.
             if let Ok(reply) = &mut result {
                 attempts.bindings.redactor().conceal_values(&mut reply.outputs);
             }
-            let _ = report.send(Some(Response::Made { result, at: unix_millis() }));
+            let _ = report.send(Some(Response::Made { result, at: unix_millis(), messages, log }));
+            tokio::time::sleep(SAID).await;
+            report.send_modify(|made| {
+                if let Some(Response::Made { messages, log, .. }) = made {
+                    (*messages, *log) = (Vec::new(), Vec::new());
+                }
+            });
             tokio::time::sleep(RESULT).await;
             knowledge.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
         });
@@ -211,7 +223,8 @@ impl UnderWay {
     /// An attempt that cannot be made here.
     fn failed(why: String) -> UnderWay {
         let failure = Failure::new(Cause::Start, why, Outcome::NotExecuted, true);
-        let made = Response::Made { result: Err(Box::new(failure)), at: unix_millis() };
+        let (messages, log) = (Vec::new(), Vec::new());
+        let made = Response::Made { result: Err(Box::new(failure)), at: unix_millis(), messages, log };
         UnderWay { stops: mpsc::unbounded_channel().0, ended: watch::channel(Some(made)).1 }
     }
 

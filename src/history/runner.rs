@@ -17,7 +17,7 @@ use crate::runtime::{
     ReportedColumns, Requests, Sources, UsedKeys, Workspace,
 };
 #[cfg(feature = "restate")]
-use crate::runtime::{Mirror, NewsFeed, RequestSender};
+use crate::runtime::{Mirror, NewsFeed, ReceivedLogs, RequestSender};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -299,8 +299,11 @@ impl Runner {
         let inbox = prepared.workspace.inbox();
         let redactor = prepared.bindings.redactor().clone();
         let cancelled = is_cancelled(prepared.workspace.root());
-        let mut mirror = Mirror { observers: all, durable, redactor, inbox, waits, cancelled, left: false };
+        let logs = ReceivedLogs::new(prepared.workspace.root());
+        let mut mirror =
+            Mirror { observers: all, durable, redactor, logs, inbox, waits, cancelled, left: false };
         let followed = mirror.follow(&mut run, news, requests, pass_on).await;
+        mirror.close_logs();
         let closed = match mirror.durable.take() {
             Some(durable) => durable.close().map_err(anyhow::Error::from),
             None => Ok(()),

@@ -32,6 +32,12 @@ pub struct Durable {
 #[derive(Default)]
 pub(super) struct Pending(VecDeque<(u64, Out)>);
 
+/// A message as a record.
+pub(super) fn message(said: Said, at: Millis) -> Message {
+    let Said { attempt: (item, step, attempt), role, name, text } = said;
+    Message { at, item, step, attempt, role, name, text }
+}
+
 impl Durable {
     /// Writes everything from now on to `journal`.
     ///
@@ -93,8 +99,13 @@ impl Durable {
 
     /// Writes a message soon.
     pub(super) fn said(&mut self, said: Said, at: Millis) {
-        let Said { attempt: (item, step, attempt), role, name, text } = said;
-        self.soon(Record::Message(Message { at, item, step, attempt, role, name, text }));
+        self.soon(Record::Message(message(said, at)));
+    }
+
+    /// Writes messages of attempts that were made elsewhere, with what is written next.
+    #[cfg(feature = "restate")]
+    pub(super) fn received(&mut self, messages: Vec<Message>) {
+        messages.into_iter().for_each(|message| self.soon(Record::Message(message)));
     }
 
     fn soon(&mut self, record: Record) {

@@ -48,14 +48,7 @@ impl RunLogs {
         clock: impl Fn() -> Millis + Send + Sync + 'static,
     ) -> io::Result<RunLogs> {
         let intake = Arc::new(LogIntake::new(clock));
-        let mut keeper = Keeper {
-            home: home.to_owned(),
-            redactor,
-            store: None,
-            logs: HashMap::new(),
-            next: (0, 0),
-            trouble: None,
-        };
+        let mut keeper = Keeper::new(home, redactor);
         let own = intake.clone();
         let thread = std::thread::Builder::new().name("logs".to_owned());
         let thread = thread.spawn(move || {
@@ -144,7 +137,22 @@ struct Part {
 }
 
 impl Keeper {
+    fn new(home: &Path, redactor: Redactor) -> Keeper {
+        let home = home.to_owned();
+        Keeper { home, redactor, store: None, logs: HashMap::new(), next: (0, 0), trouble: None }
+    }
+
     fn keep(&mut self, slots: Vec<Arc<LogSlot>>, last: bool, intake: &LogIntake) {
+        let mut changes = self.changes(slots, last, intake);
+        if !changes.is_empty()
+            && let Err(trouble) = self.store(&mut changes)
+        {
+            self.trouble = Some(trouble);
+        }
+    }
+
+    /// What the slots hold, as changes of the file.
+    fn changes(&mut self, slots: Vec<Arc<LogSlot>>, last: bool, intake: &LogIntake) -> Vec<LogChange> {
         let now = intake.now();
         let (mut changes, mut parts, mut changed, mut ended) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -182,11 +190,7 @@ impl Keeper {
         for number in ended {
             self.logs.remove(&number);
         }
-        if !changes.is_empty()
-            && let Err(trouble) = self.store(&mut changes)
-        {
-            self.trouble = Some(trouble);
-        }
+        changes
     }
 
     /// Takes what a slot holds; returns whether its attempt has ended.
@@ -285,6 +289,125 @@ impl Keeper {
     }
 }
 
+/// What a single attempt has logged once it has ended, as changes of a file without other logs: at most so many bytes of
+/// text, of its begin and its end.
+#[cfg(feature = "restate")]
+pub(super) fn collected(intake: &LogIntake, redactor: &Redactor, most: usize) -> Vec<LogChange> {
+    intake.close();
+    let (slots, _) = intake.wait(Duration::ZERO);
+    bounded(Keeper::new(Path::new(""), redactor.clone()).changes(slots, true, intake), most)
+}
+
+/// The changes without the middle of the text. Their parts are numbered from 1.
+#[cfg(feature = "restate")]
+fn bounded(changes: Vec<LogChange>, most: usize) -> Vec<LogChange> {
+    let removed = |change: &LogChange| matches!(change, LogChange::Remove { .. }).then(|| change.id());
+    let removed: std::collections::HashSet<i64> = changes.iter().filter_map(removed).collect();
+    let is_left = |change: &LogChange| !matches!(change, LogChange::Chunk { id, .. } | LogChange::Remove { id } if removed.contains(id));
+    let changes: Vec<LogChange> = changes.into_iter().filter(is_left).collect();
+    let size = |change: &LogChange| match change {
+        LogChange::Chunk { text, .. } => text.len(),
+        _ => 0,
+    };
+    let total: usize = changes.iter().map(size).sum();
+    let (first, last) = (most / 2, total.saturating_sub(most / 2));
+    let (mut all, mut gap, mut left_out, mut passed) = (Vec::new(), None, 0, 0);
+    for change in changes {
+        match change {
+            LogChange::LeftOut { bytes, .. } => left_out += bytes,
+            LogChange::Chunk { attempt, at, stream, text, .. } if total > most => {
+                let begin = passed;
+                passed += text.len();
+                let place = |byte: usize| {
+                    let byte = byte.saturating_sub(begin).min(text.len());
+                    (byte..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+                };
+                let (head, rest) = text.split_at(place(first));
+                let (middle, tail) = rest.split_at(place(last).saturating_sub(head.len()));
+                let part =
+                    |text: &str| LogChange::Chunk { id: 0, attempt, at, stream, text: text.to_owned() };
+                all.extend((!head.is_empty()).then(|| part(head)));
+                if !middle.is_empty() {
+                    gap.get_or_insert((all.len(), attempt, at));
+                    left_out += middle.len() as u64;
+                }
+                all.extend((!tail.is_empty()).then(|| part(tail)));
+            }
+            change => all.push(change),
+        }
+    }
+    if let Some((place, attempt, at)) = gap {
+        all.insert(place, LogChange::LeftOut { id: 0, attempt, at, bytes: left_out });
+    }
+    let mut next = 0;
+    for change in &mut all {
+        if let LogChange::Chunk { id, .. } | LogChange::LeftOut { id, .. } = change {
+            next += 1;
+            *id = next;
+        }
+    }
+    all
+}
+
+/// The logs of attempts that were made elsewhere, in the folder of the run.
+#[cfg(feature = "restate")]
+#[derive(Default)]
+pub struct ReceivedLogs {
+    home: PathBuf,
+    store: Option<LogStore>,
+    /// The last ids of an attempt and of a part.
+    last: (i64, i64),
+    trouble: Option<String>,
+}
+
+#[cfg(feature = "restate")]
+impl ReceivedLogs {
+    pub fn new(home: &Path) -> ReceivedLogs {
+        ReceivedLogs { home: home.to_owned(), ..ReceivedLogs::default() }
+    }
+
+    /// Stores logs of attempts, each as [`collected`] gives it.
+    pub(super) fn take(&mut self, logs: Vec<Vec<LogChange>>) {
+        if self.trouble.is_none() && !logs.is_empty() {
+            self.trouble = self.store(logs).err();
+        }
+    }
+
+    fn store(&mut self, logs: Vec<Vec<LogChange>>) -> Result<(), String> {
+        let store = match &mut self.store {
+            Some(store) => store,
+            None => {
+                let (store, attempt, part) = LogStore::open(&self.home)?;
+                self.last = (attempt, part);
+                self.store.insert(store)
+            }
+        };
+        let mut all = Vec::new();
+        for mut changes in logs {
+            changes.iter_mut().for_each(|change| change.shift(self.last.0, self.last.1));
+            for change in &changes {
+                match change {
+                    LogChange::Attempt { id, .. } => self.last.0 = self.last.0.max(*id),
+                    change => self.last.1 = self.last.1.max(change.id()),
+                }
+            }
+            all.append(&mut changes);
+        }
+        store.append(&all)
+    }
+
+    /// Closes the file.
+    ///
+    /// # Errors
+    /// Why logs are missing.
+    pub fn close(self) -> Result<(), String> {
+        if let Some(store) = self.store {
+            store.close();
+        }
+        self.trouble.map_or(Ok(()), Err)
+    }
+}
+
 impl OpenLog {
     fn new(id: i64) -> Self {
         let (streams, late) = Default::default();
@@ -317,4 +440,28 @@ fn split(text: String) -> impl Iterator<Item = String> {
         let later = rest.split_off(end);
         Some(std::mem::replace(&mut rest, later))
     })
+}
+
+#[cfg(all(test, feature = "restate"))]
+mod tests {
+    use super::*;
+
+    fn chunk(id: i64, text: &str) -> LogChange {
+        LogChange::Chunk { id, attempt: 1, at: 5, stream: 0, text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_long_log_is_sent_without_its_middle() {
+        let gap = |id, bytes| LogChange::LeftOut { id, attempt: 1, at: 5, bytes };
+        let short = vec![chunk(4, "one\n"), chunk(9, "two\n")];
+        assert_eq!(bounded(short, 8), [chunk(1, "one\n"), chunk(2, "two\n")]);
+        let long = vec![chunk(1, "first\n"), chunk(2, "second\n"), chunk(3, "third\n")];
+        assert_eq!(bounded(long, 8), [chunk(1, "firs"), gap(2, 11), chunk(3, "ird\n")]);
+        let one = vec![chunk(1, "first and second\n")];
+        assert_eq!(bounded(one, 8), [chunk(1, "firs"), gap(2, 9), chunk(3, "ond\n")]);
+        // What was left out before counts, too, and characters stay whole.
+        let cut =
+            vec![chunk(1, "ééé"), LogChange::Remove { id: 2 }, chunk(2, "gone"), gap(3, 4), chunk(4, "ééé")];
+        assert_eq!(bounded(cut, 6), [chunk(1, "éé"), gap(2, 10), chunk(3, "é")]);
+    }
 }

@@ -1,17 +1,20 @@
 //! Follows a run that is driven elsewhere: its events are stored and shown as if it were driven here.
 
 use super::durable::{Durable, Pending, on_disk};
+use super::logs::ReceivedLogs;
 use super::{Inbox, Observer, Request, Requests};
 use crate::adapter::redact::Redactor;
 use crate::engine::{Out, Run};
 use crate::event::Event;
+use crate::journal::Message;
+use crate::journal::logs::LogChange;
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
 /// What is heard of the run.
 #[derive(Debug)]
 pub enum News {
-    /// What happened next.
-    Events(Vec<Event>),
+    /// What happened next, with the conversations and the logs of attempts that have ended.
+    Events { events: Vec<Event>, messages: Vec<Message>, logs: Vec<Vec<LogChange>> },
     /// Nothing new, after this many requests were passed on.
     Quiet { passed: u64 },
     /// Nothing more happens.
@@ -29,6 +32,7 @@ pub struct Mirror<'a> {
     pub observers: Vec<&'a mut dyn Observer>,
     pub durable: Option<Durable>,
     pub redactor: Redactor,
+    pub logs: ReceivedLogs,
     /// The requests of other processes.
     pub inbox: Inbox,
     /// Whether to stay while only people and events can move the run on.
@@ -69,8 +73,12 @@ impl Mirror<'_> {
                     }
                 },
                 heard = news.recv(), if !ended => match heard.transpose()? {
-                    Some(News::Events(events)) => {
+                    Some(News::Events { events, messages, logs }) => {
                         quiet = false;
+                        self.logs.take(logs);
+                        if let Some(durable) = &mut self.durable {
+                            durable.received(messages);
+                        }
                         self.take(run, events, &mut held)?;
                     }
                     Some(News::Quiet { passed }) => quiet = passed >= asked,
@@ -94,6 +102,13 @@ impl Mirror<'_> {
             self.show(held.up_to(number))?;
         }
         Ok(())
+    }
+
+    /// Closes the logs; warns of those that are missing.
+    pub fn close_logs(&mut self) {
+        if let Err(why) = std::mem::take(&mut self.logs).close() {
+            self.observers.iter_mut().for_each(|observer| observer.warn(&why));
+        }
     }
 
     fn take(&mut self, run: &mut Run, events: Vec<Event>, held: &mut Pending) -> anyhow::Result<()> {

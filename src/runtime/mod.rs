@@ -43,6 +43,8 @@ pub use files::{Finder, MovedFiles, below_items, by_name, paths};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
 pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest, sign_requests};
 #[cfg(feature = "restate")]
+pub use logs::ReceivedLogs;
+#[cfg(feature = "restate")]
 pub use mirror::{Mirror, News, NewsFeed, RequestSender};
 pub use names::{attempt_name, folder_name};
 pub use nested::{nested, woken};
@@ -52,7 +54,7 @@ pub use outer::{Border, for_each};
 pub use questions::{Answering, OpenQuestion, QuestionAnswer, QuestionDesk, answer_question, open_questions};
 pub use signals::{Caught, listen, outlive_large_files};
 #[cfg(feature = "restate")]
-pub use single::Attempts;
+pub use single::{Attempts, Made};
 pub use workspace::{
     NestedRun, RunsFolder, Workspace, nested_home, nested_homes, nested_item, nested_items, nested_run,
     nested_runs,

@@ -6,6 +6,7 @@ use crate::place::Place;
 use crate::program::{Told, told};
 use crate::python;
 use crate::restate_server::{PUBLIC, Restate};
+use crate::services::Service;
 use crate::workflows::workflows;
 use orderflow::event::{Event, EventKind};
 use orderflow::history::History;
@@ -22,11 +23,14 @@ import json, os, sqlite3, sys, time
 step, item, attempt, key = (os.environ["ORDERFLOW_" + name] for name in ("STEP", "ITEM", "ATTEMPT", "KEY"))
 database = sqlite3.connect("effects.db", timeout=60)
 with database:
-    call = database.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, NULL)", (step, item, attempt, key, time.time())).lastrowid
+    call = database.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, NULL)", (step, item, attempt, key, os.getppid(), time.time())).lastrowid
+print(f"{step} of {item}, attempt {attempt}", file=sys.stderr)
 plan = json.load(open("plan.json"))
 names = (f"{step} {item} {attempt}", f"{step} {item}", step)
 todo = next((plan[name] for name in names if name in plan), {})
 time.sleep(todo.get("sleep", 0))
+while "await" in todo and not os.path.exists(todo["await"]):
+    time.sleep(0.02)
 with database:
     database.execute("UPDATE calls SET ended = ? WHERE rowid = ?", (time.time(), call))
 if "exit" in todo:
@@ -174,7 +178,8 @@ fn place(document: &str, items: usize, plan: &str) -> Place {
     let lines = (0..items).map(|number| format!("{}\n", json!({"id": format!("k{number}"), "name": "Ada"})));
     place.write("items.jsonl", &lines.collect::<String>());
     place.write("plan.json", plan);
-    let calls = "PRAGMA journal_mode = WAL; CREATE TABLE calls (step, item, attempt, key, began, ended)";
+    let calls =
+        "PRAGMA journal_mode = WAL; CREATE TABLE calls (step, item, attempt, key, worker, began, ended)";
     database(&place).execute_batch(calls).unwrap();
     place
 }
@@ -286,6 +291,12 @@ fn the_same_documents_give_the_same_events_here_and_there() {
             rows
         };
         assert_eq!(rows(&there), rows(&here), "{}", case.name);
+        let logs = |place: &Place| {
+            let mut logs: Vec<String> = place.orderflow("logs last").out.lines().map(str::to_owned).collect();
+            logs.sort();
+            logs
+        };
+        assert!(!logs(&here).is_empty() && logs(&there) == logs(&here), "{}: {:?}", case.name, logs(&there));
         server.kill_worker(worker);
     }
 }
@@ -471,29 +482,65 @@ fn a_server_and_a_worker_that_are_killed_lose_nothing() {
     assert!(again <= 4 && effects.values().all(|count| *count <= 2), "{effects:?}");
 }
 
+fn count(place: &Place, query: &str) -> i64 {
+    database(place).query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_document_and_a_worker_are_replaced_while_a_run_is_in_flight() {
+    let Some(mut server) = Restate::start() else { return };
+    let place = place(CHAIN, 3, r#"{"Reserve k0": {"await": "go"}}"#);
+    let (old, port) = server.worker(&place, ".", "");
+    let run = begin(&place, &format!("--jobs 1 {}", server.options()));
+    until_effects(&place, 1);
+    place.write("flow.md", &CHAIN.replace("Pay", "Charge"));
+    server.worker(&place, ".", "");
+    // The run stays with the worker that began it; the query is that of the page.
+    let page = include_str!("../../docs/cluster.md");
+    let query =
+        page.lines().find_map(|line| line.trim().strip_prefix("curl http://127.0.0.1:9070/query ")).unwrap();
+    let query = query.split_once("-d '").unwrap().1.trim_end_matches('\'').replace("'\\''", "'");
+    let query = query.replace(":9080", &format!(":{port}"));
+    assert!(server.query(&query).contains("orderflow.run"), "{}", server.query(&query));
+    place.write("go", "");
+    let ran = ended(run);
+    assert_eq!(ran.exit, Some(0), "{}{}", ran.out, ran.err);
+    assert_eq!(
+        count(&place, "SELECT count(*) FROM calls WHERE step = 'Pay'"),
+        3,
+        "the run keeps its document"
+    );
+    assert_eq!(count(&place, "SELECT count(DISTINCT worker) FROM calls"), 2, "attempts go to the new worker");
+    place.until("the old worker drives nothing", || !server.query(&query).contains("orderflow.run"));
+    server.end_worker(old);
+    let next = place.run(&format!("--items items.jsonl {}", server.options()));
+    assert_eq!(next.exit, Some(0), "{}{}", next.out, next.err);
+    assert_eq!(count(&place, "SELECT count(*) FROM calls WHERE step = 'Charge'"), 3);
+}
+
 #[test]
 fn the_limit_of_an_agent_counts_over_all_runs() {
     let Some(mut server) = Restate::start() else { return };
     let place = place(CHAIN, 4, r#"{"Pay": {"sleep": 60}}"#);
     server.worker(&place, ".", "");
     let options = format!("--jobs 8 {}", server.options());
-    let mut lost = begin(&place, &options);
+    let lost = begin(&place, &format!("--jobs 5000 {}", server.options()));
     let paying = "SELECT count(*) FROM calls WHERE step = 'Pay'";
-    let count = |query: &str| database(&place).query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
-    place.until("all places are taken", || count(paying) == 2);
+    place.until("all places are taken", || count(&place, paying) == 2);
     // An operator kills the run, and what it has taken is free again.
     server.kill_run();
-    lost.kill().unwrap();
-    lost.wait().unwrap();
+    let lost = ended(lost);
+    assert!(lost.err.contains("at most 900 steps run at once, not 5000"), "{}", lost.err);
+    assert!(lost.err.contains("the run was ended on the server: "), "{:?} {}", lost.exit, lost.err);
     place.write("plan.json", r#"{"Pay": {"sleep": 0.1}}"#);
     let runs = [begin(&place, &options), begin(&place, &options)];
     for run in runs.map(ended) {
         assert_eq!(run.exit, Some(0), "{}{}", run.out, run.err);
     }
-    assert_eq!(count(paying), 10);
+    assert_eq!(count(&place, paying), 10);
     let most = "SELECT max((SELECT count(*) FROM calls b WHERE b.step = 'Pay' AND b.began <= a.began AND b.ended > a.began)) \
                 FROM calls a WHERE a.step = 'Pay'";
-    assert!(count(most) <= 2, "{}", count(most));
+    assert!(count(&place, most) <= 2, "{}", count(&place, most));
 }
 
 #[test]
@@ -533,6 +580,40 @@ fn a_run_can_be_left_and_cancelled() {
     // What follows has nothing to do.
     let resumed = place.orderflow("resume last");
     assert!(resumed.err.contains("was cancelled"), "{}", resumed.err);
+}
+
+#[test]
+fn conversations_are_stored_without_the_keys_of_a_worker() {
+    let Some(mut server) = Restate::start() else { return };
+    let service = Service::new(|seen| {
+        let text = format!("key {}\n{{\"subject\":\"Hi\"}}", seen.token);
+        let text =
+            if seen.body["messages"].as_array().unwrap().len() > 1 { "{\"subject\":\"Hi\"}" } else { &text };
+        let choice = json!({"finish_reason": "stop", "message": {"role": "assistant", "content": text}});
+        Some((200, json!({"model": "small-1", "choices": [choice]})))
+    });
+    server.environment = vec![("LOCAL_KEY".to_owned(), "sk-very-secret".to_owned())];
+    let said = |options: &str, server: Option<&mut Restate>| {
+        let place = place(
+            "# Letters\n\n## Write @writer\nname::String → subject::String\n\nWrite to {{ name }}.\n",
+            1,
+            "{}",
+        );
+        let settings = "[providers.local]\nurl = \"http://ADDRESS/v1\"\nkey = \"secret:LOCAL_KEY\"\n\
+                        [agents.writer]\nmodel = \"local/small\"\n";
+        place.write("orderflow.toml", &settings.replace("ADDRESS", &service.address.to_string()));
+        if let Some(server) = server {
+            server.worker(&place, ".", "");
+        }
+        let mut command = place.command(&format!("run flow.md --items items.jsonl --quiet {options}"));
+        let ran = told(command.env("LOCAL_KEY", "sk-very-secret").output().unwrap());
+        assert_eq!(ran.exit, Some(0), "{}", ran.err);
+        place.orderflow("show last --item k0 --conversation").out
+    };
+    let here = said("", None);
+    assert!(here.contains("Bearer [secret:LOCAL_KEY]"), "{here}");
+    let options = server.options();
+    assert_eq!(said(&options, Some(&mut server)), here);
 }
 
 #[test]

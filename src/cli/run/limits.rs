@@ -53,9 +53,18 @@ pub fn limits(
     limits
 }
 
+/// The most steps of a run on Restate at once: its server lets a run wait for 1,000 things, which include timers.
+const MOST_ELSEWHERE: usize = 900;
+
 /// The limits of a run whose steps are done by other machines.
-pub fn elsewhere(launch: &Launch, graph: &Graph, settings: &Settings) -> Limits {
-    let mut limits = Limits::jobs(launch.options.jobs.or(graph.settings.jobs).unwrap_or(ELSEWHERE));
+pub fn elsewhere(launch: &Launch, graph: &Graph, settings: &Settings, terminal: &mut Terminal) -> Limits {
+    let asked = launch.options.jobs.or(graph.settings.jobs).unwrap_or(ELSEWHERE);
+    let mut limits = Limits::jobs(asked.min(MOST_ELSEWHERE));
+    if limits.jobs < asked && !launch.show.quiet {
+        terminal.talk(&format!(
+            "at most {MOST_ELSEWHERE} steps run at once, not {asked}: a server lets a run wait for no more\n"
+        ));
+    }
     named(&mut limits, settings);
     limits
 }

@@ -160,7 +160,7 @@ pub fn run(
     let graph = Arc::new(part.graph);
     let mut policy = policy(&launch, (&graph, &bindings), settings, terminal);
     if away {
-        policy.limits = limits::elsewhere(&launch, &graph, settings);
+        policy.limits = limits::elsewhere(&launch, &graph, settings, terminal);
     }
     let sent = policy.clone();
     let basis = Basis {

@@ -3,6 +3,7 @@
 use super::{LOGS, LogReader, TABLES};
 use crate::disk::Folder;
 use rusqlite::{Connection, OpenFlags, Statement, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const DRAFT: &str = "logs.new";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A change of the stored logs. Ids are given by the caller, from those that [`LogStore::open`] returns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogChange {
     /// An attempt that logs, again if it is repeated.
     Attempt {
@@ -34,6 +35,16 @@ pub enum LogChange {
 }
 
 impl LogChange {
+    /// Its id: of an attempt, or of a part.
+    pub fn id(&self) -> i64 {
+        match self {
+            LogChange::Attempt { id, .. }
+            | LogChange::Chunk { id, .. }
+            | LogChange::LeftOut { id, .. }
+            | LogChange::Remove { id } => *id,
+        }
+    }
+
     /// Adds to the ids of attempts and of parts.
     pub fn shift(&mut self, attempts: i64, parts: i64) {
         match self {

@@ -143,11 +143,17 @@ impl Restate {
         self.ask(self.ports[1], "POST", "/deployments", &body)
     }
 
+    /// What the server says to a query.
+    pub fn query(&self, query: &str) -> String {
+        self.ask(self.ports[1], "POST", "/query", query)
+    }
+
     /// Kills the only run under way, as an operator of the server does.
     pub fn kill_run(&self) {
-        let query = "{\"query\": \"SELECT id FROM sys_invocation WHERE target_service_name = 'orderflow.run' \
-                     AND status <> 'completed'\"}";
-        let answer = self.ask(self.ports[1], "POST", "/query", query);
+        let answer = self.query(
+            "{\"query\": \"SELECT id FROM sys_invocation WHERE target_service_name = 'orderflow.run' \
+             AND status <> 'completed'\"}",
+        );
         let id =
             answer.split('"').find(|word| word.starts_with("inv_")).unwrap_or_else(|| panic!("{answer}"));
         let answer = self.ask(self.ports[1], "PATCH", &format!("/invocations/{id}/kill"), "");
