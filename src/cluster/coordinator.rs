@@ -115,6 +115,47 @@ pub fn write(value: &impl serde::Serialize) -> Result<Bytes, TerminalError> {
         .map_err(|error| TerminalError::new(format!("cannot write JSON: {error}")))
 }
 
+/// What is stored for those who follow the run. The run itself does not depend on it, so that the events of a moment share an
+/// entry.
+struct Followers<'a, 'ctx> {
+    ctx: &'a WorkflowContext<'ctx>,
+    chunk: Chunk,
+    /// The number of the next chunk.
+    number: u64,
+    /// When the last one was stored, in the run's own time.
+    at: Option<Millis>,
+    /// How many inputs were taken, if that is not stored.
+    heard: Option<u64>,
+}
+
+/// How long events wait for others, in milliseconds.
+const TOGETHER: Millis = 50;
+
+impl Followers<'_, '_> {
+    /// When the chunk is to be stored; `None` if it is empty.
+    fn due(&self) -> Option<Millis> {
+        let at = self.at.map_or(0, |at| at.saturating_add(TOGETHER));
+        (!self.chunk.events.is_empty()).then_some(at)
+    }
+
+    fn is_due(&self, now: Millis) -> bool {
+        self.heard.is_some() || !self.chunk.messages.is_empty() || self.due().is_some_and(|due| due <= now)
+    }
+
+    /// Stores the chunk, then how many inputs were taken: all that came of them is there by then.
+    fn store(&mut self, now: Millis) -> Result<(), TerminalError> {
+        if !self.chunk.events.is_empty() {
+            self.ctx.set(&chunk_name(self.number), write(&std::mem::take(&mut self.chunk))?);
+            self.number += 1;
+            self.at = Some(now);
+        }
+        if let Some(heard) = self.heard.take() {
+            self.ctx.set(HEARD, write(&heard)?);
+        }
+        Ok(())
+    }
+}
+
 /// What the coordinator waits for.
 enum Awaited {
     Attempt(usize),
@@ -131,8 +172,7 @@ async fn drive<'a>(
 ) -> Result<(), TerminalError> {
     let run: Arc<str> = header.run.as_str().into();
     let digest: Arc<str> = wire::digest(&header).into();
-    let mut chunk = 0;
-    let (mut messages, mut logs) = (Vec::new(), Vec::new());
+    let mut followers = Followers { ctx, chunk: Chunk::default(), number: 0, at: None, heard: None };
     let graph = turns.graph.clone();
     let limited = |step: StepId| {
         let is_agent = routes.get(step.index()).copied().unwrap_or_default() == Route::Agent;
@@ -153,11 +193,7 @@ async fn drive<'a>(
     let mut know: BTreeSet<String> = BTreeSet::new();
     loop {
         let Turn { events, calls, stops } = turns.turn(|call| limited(call.step.step).is_some());
-        if !events.is_empty() {
-            let (messages, logs) = (std::mem::take(&mut messages), std::mem::take(&mut logs));
-            ctx.set(&chunk_name(chunk), write(&Chunk { events, messages, logs })?);
-            chunk += 1;
-        }
+        followers.chunk.events.extend(events);
         for call in calls {
             let service = service_of(&turns.graph, call.step.step, routes);
             let unknown = (!know.contains(&service)).then(|| header.clone());
@@ -196,10 +232,14 @@ async fn drive<'a>(
         if never_began {
             continue;
         }
-        if turns.is_over() {
+        let is_over = turns.is_over();
+        if is_over || attempts.is_empty() && waiting.is_empty() || followers.is_due(turns.now()) {
+            followers.store(turns.now())?;
+        }
+        if is_over {
             return Ok(());
         }
-        if let Some(due) = turns.next_due()
+        if let Some(due) = turns.next_due().into_iter().chain(followers.due()).min()
             && sleeps.iter().all(|(other, _)| *other > due)
         {
             let wait = Duration::from_millis(due.saturating_sub(turns.now()));
@@ -222,7 +262,13 @@ async fn drive<'a>(
         handles.push(input.handle());
         waits.push(Awaited::Input);
         // A cancellation by the operator of the server ends the coordinator as it is.
-        let place = inner.select(handles).await?;
+        let place = match inner.select(handles).await {
+            Ok(place) => place,
+            Err(error) => {
+                followers.store(turns.now())?;
+                return Err(error);
+            }
+        };
         match waits.get(place) {
             Some(Awaited::Attempt(at)) => {
                 let (mut request, service, permit, future) = attempts.remove(*at);
@@ -235,8 +281,8 @@ async fn drive<'a>(
                             continue;
                         }
                         Response::Made { result, at, messages: mut said, log } => {
-                            messages.append(&mut said);
-                            logs.extend((!log.is_empty()).then_some(log));
+                            followers.chunk.messages.append(&mut said);
+                            followers.chunk.logs.extend((!log.is_empty()).then_some(log));
                             know.insert(service);
                             (result, at)
                         }
@@ -265,7 +311,7 @@ async fn drive<'a>(
                 number += 1;
                 let heard = std::mem::replace(&mut input, listen(number));
                 turns.hear(read::<Input>(&heard.await?)?);
-                ctx.set(HEARD, write(&number)?);
+                followers.heard = Some(number);
             }
             None => {}
         }

@@ -36,7 +36,8 @@ with database:
 if "exit" in todo:
     sys.exit(todo["exit"])
 if "refuse" in todo:
-    print(json.dumps({"error": {"code": todo["refuse"], "message": "refused", "retryable": todo.get("again", False)}}))
+    error = {"code": todo["refuse"], "message": "refused", "retryable": todo.get("again", False)}
+    print(json.dumps({"error": error | todo.get("error", {})}))
     sys.exit(0)
 made = {}
 for output in json.loads(os.environ["ORDERFLOW_OUTPUTS"]):
@@ -69,7 +70,7 @@ const fn case(name: &'static str, document: &'static str, items: usize, plan: &'
 const CHAIN: &str =
     "# Orders\n\n## Reserve @a\nname::String → held::String\n\n## Pay @b\nheld → paid::String\n";
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 18] = [
     case("a chain", CHAIN, 3, "{}"),
     case(
         "retries",
@@ -145,6 +146,34 @@ const CASES: [Case; 14] = [
             4,
             r#"{"Pay k1": {"refuse": "no"}}"#,
         )
+    },
+    case(
+        "budgets",
+        "---\nbudget: 1,000 tokens\n---\n\n# Orders\n\n## Reserve @a\nname::String → held::String\n\n\
+         ## Pay @b\nheld → paid::String\n\n## Ship @a\npaid → shipped::String\n",
+        2,
+        r#"{"Reserve": {"give": {"tokens_used": 600}}, "Pay k1": {"give": {"tokens_used": 600}}}"#,
+    ),
+    case(
+        "an irreversible step, and an agent that asks for time",
+        "# Orders\n\n## Reserve @a\nname::String → held::String\n\n[compensate:: Release]\n\n\
+         ## Pay @b [irreversible]\nheld → paid::String\n\n## Ship @a [retry:: 1 fixed 10ms]\npaid → shipped::String\n\n\
+         ## Compensations\n\n### Release @a\nheld → released::Boolean\n",
+        3,
+        r#"{"Pay k1": {"refuse": "no"}, "Ship k2": {"refuse": "lost", "again": true, "error": {"retry_after_ms": 50}}}"#,
+    ),
+    Case {
+        args: "--jobs 1",
+        ..case(
+            "an agent that cannot work",
+            CHAIN,
+            2,
+            r#"{"Pay": {"refuse": "closed", "error": {"unavailable": true}}}"#,
+        )
+    },
+    Case {
+        args: "--jobs 1 --on-item-error drain",
+        ..case("a failed item that drains the run", CHAIN, 4, r#"{"Pay k1": {"refuse": "no"}}"#)
     },
     Case {
         args: "--jobs 1 --tolerate 1",
@@ -274,10 +303,13 @@ fn the_same_documents_give_the_same_events_here_and_there() {
     let Some(mut server) = Restate::start() else { return };
     for case in &CASES {
         let here = place(case.document, case.items, case.plan);
-        let exits = carry_out(&here, case, "");
         let there = place(case.document, case.items, case.plan);
-        let (worker, _) = server.worker(&there, ".", "");
-        let others = carry_out(&there, case, &server.options());
+        let (exits, others, worker) = std::thread::scope(|scope| {
+            let local = scope.spawn(|| carry_out(&here, case, ""));
+            let (worker, _) = server.worker(&there, ".", "");
+            let others = carry_out(&there, case, &server.options());
+            (local.join().unwrap(), others, worker)
+        });
         assert_eq!(others, exits, "{}", case.name);
         let (expected, found) = (events(here.folder()), events(there.folder()));
         for (place, expected) in &expected {
@@ -632,6 +664,18 @@ fn what_failed_is_retried_there() {
     assert_eq!(steps.len(), 3, "{steps:?}");
     let key = |step: &String| step.rsplit(' ').next().unwrap().to_owned();
     assert_eq!(key(&steps[0]), key(&steps[1]));
+
+    // A table of failed items with other inputs.
+    place.write("plan.json", r#"{"Reserve k2": {"refuse": "no"}}"#);
+    let ran = place.run(&format!("--items items.jsonl {}", server.options()));
+    assert_eq!(ran.exit, Some(1), "{}", ran.err);
+    place.write("plan.json", "{}");
+    assert_eq!(place.orderflow("show last --dead-letters -o failed.toon").exit, Some(0));
+    place.write("failed.toon", &place.read("failed.toon").replace("Ada", "Eve"));
+    let retried = place.orderflow("retry last --items failed.toon");
+    assert_eq!(retried.exit, Some(0), "{}{}", retried.out, retried.err);
+    let shown = place.orderflow("show last --item k2");
+    assert!(shown.out.contains("Eve"), "{}{}", shown.out, shown.err);
 }
 
 #[test]

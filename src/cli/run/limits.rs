@@ -42,7 +42,8 @@ pub fn limits(
     let asked = limits.jobs;
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
     limits.jobs = files.map_or(asked, |files| asked.min(bearable(files, cpus)));
-    if let Some(files) = files.filter(|_| limits.jobs < asked && !launch.show.quiet) {
+    let is_shown = launch.options.ingress.is_empty() && !launch.show.quiet;
+    if let Some(files) = files.filter(|_| limits.jobs < asked && is_shown) {
         let steps =
             format!("{} {}", words::count(limits.jobs, "step"), words::by_count(limits.jobs, "runs", "run"));
         terminal.talk(&format!(

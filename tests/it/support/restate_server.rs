@@ -152,7 +152,7 @@ impl Restate {
     pub fn kill_run(&self) {
         let answer = self.query(
             "{\"query\": \"SELECT id FROM sys_invocation WHERE target_service_name = 'orderflow.run' \
-             AND status <> 'completed'\"}",
+             AND target_handler_name = 'run' AND status <> 'completed'\"}",
         );
         let id =
             answer.split('"').find(|word| word.starts_with("inv_")).unwrap_or_else(|| panic!("{answer}"));
