@@ -25,6 +25,7 @@ pub struct Programs {
     pub steps: HashSet<StepId>,
 }
 
+/// What a channel of a document allows; `None` is not limited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChannelLimit {
     pub concurrency: Option<usize>,

@@ -82,8 +82,9 @@ impl Once {
         let mut inputs: Values = graph.gathered.iter().filter_map(list).collect();
         self.failed = List::of(std::mem::take(&mut self.failures));
         if !self.failed.items.is_empty() {
-            let told = graph.handlers().filter(|id| graph.step(*id).once).flat_map(|id| graph.told(id));
-            inputs.extend(told.map(|value| (value, self.failed.values.clone())));
+            let failures =
+                graph.handlers().filter(|id| graph.step(*id).once).flat_map(|id| graph.failure_inputs(id));
+            inputs.extend(failures.map(|value| (value, self.failed.values.clone())));
         }
         inputs
     }

@@ -20,11 +20,14 @@ use std::time::Duration;
 
 mod ahead;
 mod budgets;
+mod cuts;
 mod decided;
 mod events;
 mod examples;
 mod gates;
+mod inner_events;
 mod killed;
+mod publishing;
 mod retry_after;
 mod revisit;
 mod revoked;

@@ -102,7 +102,7 @@ pub(super) fn never(spec: &Spec, graph: &Graph, diagnostics: &mut Vec<Diagnostic
             }
         }
         match conflict {
-            Some((one, other)) => diagnostics.push(told(spec, graph, id, &one, &other)),
+            Some((one, other)) => diagnostics.push(conflicting(spec, graph, id, &one, &other)),
             None => {
                 diagnostics.extend(apart(spec, graph, id));
                 reasons[id.index()] = own;
@@ -137,7 +137,7 @@ fn within(spec: &Spec, graph: &Graph, own: &[Reason]) -> Option<((String, Span),
     Some((said(one)?, said(other)?))
 }
 
-fn told(spec: &Spec, graph: &Graph, id: StepId, one: &Reason, other: &Reason) -> Diagnostic {
+fn conflicting(spec: &Spec, graph: &Graph, id: StepId, one: &Reason, other: &Reason) -> Diagnostic {
     let place = |reason: &Reason| spec.steps[reason.of.index()].title.span;
     let name = |reason: &Reason| reason.value.map(|value| graph.value(value).name.as_str());
     let title = |reason: &Reason| graph.step(reason.of).title.as_str();
@@ -165,8 +165,8 @@ fn apart(spec: &Spec, graph: &Graph, id: StepId) -> Option<Diagnostic> {
     let maker = input.makers.first()?;
     let name = &graph.value(input.value).name;
     let made = spec.steps[maker.index()].title.span;
-    let told = if input.optional { catalogue::never_comes } else { catalogue::never_arrives };
-    Some(told(port(spec, id, name), &step.title, name, &graph.step(*maker).title, made))
+    let problem = if input.optional { catalogue::never_comes } else { catalogue::never_arrives };
+    Some(problem(port(spec, id, name), &step.title, name, &graph.step(*maker).title, made))
 }
 
 /// Whether two steps never both run, by their decisions or by their conditions.
@@ -330,7 +330,7 @@ pub(super) fn beside(
             takers.entry(input.value).or_default().push(*id);
         }
     }
-    let mut told = BTreeSet::new();
+    let mut warned = BTreeSet::new();
     let arms = deciders.iter().flat_map(|id| arms(graph, *id));
     for (taken, arm) in arms {
         let led: Vec<StepId> = match arm.target {
@@ -343,7 +343,7 @@ pub(super) fn beside(
         let guarded = graph.step(to);
         for other in guard.names.iter().filter_map(|(_, value)| takers.get(value)).flatten().copied() {
             let step = graph.step(other);
-            let free = !told.contains(&other)
+            let free = !warned.contains(&other)
                 && other > to
                 && step.kind == Kind::Forward
                 && step.once == guarded.once
@@ -353,7 +353,7 @@ pub(super) fn beside(
                 && led.iter().all(|to| {
                     !before.holds(other, *to) && !before.holds(*to, other) && !graph.exclude(other, *to)
                 });
-            if free && told.insert(other) {
+            if free && warned.insert(other) {
                 let made = guarded.outputs.first().map(|made| graph.value(made.value).name.as_str());
                 let (at, place) = (spec.steps[other.index()].title.span, spec.steps[to.index()].title.span);
                 diagnostics.push(catalogue::does_not_wait(at, &step.title, (&guarded.title, place), made));

@@ -290,7 +290,7 @@ impl Assumed<'_> {
     /// Steps that follow each other only by position, in a group whose heading suggests otherwise.
     fn in_a_row(&self, diagnostics: &mut Vec<Diagnostic>) {
         let graph = self.graph;
-        let mut told: HashSet<usize> = HashSet::new();
+        let mut reported: HashSet<usize> = HashSet::new();
         let mut last: Option<StepId> = None;
         for id in self.forward() {
             let Some(earlier) = last.replace(id).filter(|earlier| self.follows(id, *earlier)) else {
@@ -300,7 +300,7 @@ impl Assumed<'_> {
             let says = |group: &usize| around.contains(group) && says_parallel(&graph.groups[*group].title);
             let (title, at) = (self.shown(id), self.spec.steps[id.index()].title.span);
             if let Some(group) = graph.around(id).find(says) {
-                if told.insert(group) {
+                if reported.insert(group) {
                     let written = &self.spec.groups[group].title;
                     let earlier = &graph.step(earlier).title;
                     diagnostics.push(catalogue::almost_parallel(

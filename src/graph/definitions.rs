@@ -135,11 +135,11 @@ impl<'a> Types<'a> {
     /// Reports unused definitions, and mentions that look like a misspelt type.
     fn report_doubts(&self, diagnostics: &mut Vec<Diagnostic>) {
         let mut reached: BTreeSet<String> = BTreeSet::new();
-        let mut told = HashSet::new();
+        let mut reported = HashSet::new();
         for (name, at) in &self.used {
             match self.places.contains_key(name) {
                 true if !reached.contains(*name) => reached.extend(self.all.reach(name)),
-                false if told.insert(*name) => {
+                false if reported.insert(*name) => {
                     if let Some(near) = self.near(name) {
                         let defined = self.places.get(near).copied().unwrap_or_default();
                         diagnostics.push(catalogue::misspelt_type(*at, name, near, defined));

@@ -80,10 +80,10 @@ impl Lint<'_> {
     /// Compensations that require a value that the compensated step does not have or may lack: the first such value of
     /// each.
     fn lacks(&self, diagnostics: &mut Vec<Diagnostic>) {
-        let mut told: HashSet<StepId> = HashSet::new();
+        let mut reported: HashSet<StepId> = HashSet::new();
         for id in self.graph.ids() {
             let step = self.graph.step(id);
-            let Some(by) = step.compensate.filter(|by| !told.contains(by)) else { continue };
+            let Some(by) = step.compensate.filter(|by| !reported.contains(by)) else { continue };
             let required = self.graph.step(by).inputs.iter().filter(|input| !input.optional);
             let has: BTreeSet<ValueId> = touches(step).collect();
             let title = &self.graph.step(by).title;
@@ -101,7 +101,7 @@ impl Lint<'_> {
                     self.spec.steps[id.index()].title.span,
                     &known,
                 ));
-                told.insert(by);
+                reported.insert(by);
                 continue;
             }
             let takes =
@@ -112,7 +112,7 @@ impl Lint<'_> {
             if let Some(first) = may.first() {
                 let (at, place) = (port(self.spec, by, first), port(self.spec, id, first));
                 diagnostics.push(catalogue::compensation_may_lack(at, title, &may, &step.title, place));
-                told.insert(by);
+                reported.insert(by);
             }
         }
     }

@@ -29,6 +29,7 @@ mod once;
 mod outline;
 mod part;
 mod prose;
+mod queries;
 mod referred;
 mod repeat;
 mod reuse;

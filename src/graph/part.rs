@@ -17,6 +17,7 @@ pub struct Part {
     pub upstream: Vec<Upstream>,
 }
 
+/// A value that a part of a workflow takes, and that a step outside of the part makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     pub value: ValueId,

@@ -82,7 +82,7 @@ fn target(page: &EditedPage<'_>, entity: &Entity, new: &str) -> Result<Entity, N
 fn failure(page: &EditedPage<'_>, name: &str) -> bool {
     let Some(graph) = page.graph else { return false };
     graph.handlers().any(|handler| {
-        let mut given = graph.told(handler);
+        let mut given = graph.failure_inputs(handler);
         given.any(|value| in_conditions(&graph.value(value).name) == name)
     })
 }

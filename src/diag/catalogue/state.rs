@@ -72,7 +72,7 @@ pub struct Stand<'a> {
 }
 
 impl Stand<'_> {
-    fn told(&self) -> String {
+    fn text(&self) -> String {
         match self.by {
             Some(by) => format!("`{by}` leaves the item in `{}`", self.state),
             None => format!("an item begins in `{}`", self.state),
@@ -81,7 +81,7 @@ impl Stand<'_> {
 }
 
 fn stands(start: Diagnostic, stands: &[Stand]) -> Diagnostic {
-    stands.iter().take(5).fold(start, |diagnostic, stand| diagnostic.related(stand.place, stand.told()))
+    stands.iter().take(5).fold(start, |diagnostic, stand| diagnostic.related(stand.place, stand.text()))
 }
 
 /// A step that can never start. `who` is its kind and title, `starts` the states in which it starts.

@@ -2,14 +2,13 @@
 //! next, or whether an event is valid now.
 
 use super::state::{Attempts, End, LastAnswer, StepState};
-use super::{Elements, Item, Stage, is_own, is_unstoppable};
+use super::{Item, Stage, is_own, is_unstoppable};
 use crate::event::{
     Answer, AttemptEvent, Event, EventKind, Execution, ItemError, ItemEvent, Millis, RunEvent, StepEvent,
     StepPath, StopReason, Values, WaitsFor,
 };
 use crate::graph::{Graph, Kind, Passage, StepId, Target};
 use crate::spec::Mark;
-use crate::value::Value;
 use std::sync::Arc;
 
 impl Item {
@@ -445,43 +444,6 @@ impl Item {
             if self.has_succeeded(*id) {
                 self.advance_state(graph, *id);
             }
-        }
-    }
-
-    /// Makes all elements ready that have not succeeded on an earlier visit.
-    pub(super) fn spread(&mut self, graph: &Graph, id: StepId) {
-        let list = self.list(graph, id).unwrap_or_else(|_| Arc::new(Value::Array(Vec::new())));
-        if self.elements.get(&id).is_none_or(|known| known.list != list) {
-            self.elements.insert(id, Elements::of(list));
-            self.steps.forget_elements(id);
-        }
-        let done = |element| self.state(StepPath::element(id, element)).end() == Some(End::Succeeded);
-        let count = self.elements.get(&id).map_or(0, Elements::count);
-        let runs: Vec<bool> = (0..count).map(|element| !done(element)).collect();
-        self.steps.spread(id, &runs);
-        self.gather(graph, id);
-    }
-
-    pub(super) fn end_element(&mut self, graph: &Graph, path: StepPath, end: End) {
-        self.set(path, StepState::Ended(end));
-        self.gather(graph, path.step);
-    }
-
-    /// Once all elements have succeeded, their outputs become lists in the order of the elements.
-    fn gather(&mut self, graph: &Graph, id: StepId) {
-        let Some(elements) = self.elements.get(&id) else { return };
-        if !matches!(self.state(id), StepState::Spread { open: 0 })
-            || self.steps.end_of_elements(id) != End::Succeeded
-        {
-            return;
-        }
-        for output in &graph.step(id).outputs {
-            let made = |values: &Values| {
-                let found = values.iter().find(|(id, _)| *id == output.value);
-                found.map_or(Value::Null, |(_, value)| (**value).clone())
-            };
-            let list = Value::Array(elements.outputs.iter().map(made).collect());
-            self.values[output.value.index()] = Some(Arc::new(list));
         }
     }
 }

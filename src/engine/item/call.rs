@@ -156,7 +156,7 @@ impl Item {
         match step.kind {
             Kind::Handler => {
                 let failed = Arc::new(self.report(graph));
-                let reports: Vec<ValueId> = graph.told(path.step).collect();
+                let reports: Vec<ValueId> = graph.failure_inputs(path.step).collect();
                 let takes = |input: &crate::graph::Input| match shared(input.value) {
                     // The steps for all items get a list of failures, or none.
                     None if reports.contains(&input.value) && !self.is_run() => {

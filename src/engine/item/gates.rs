@@ -87,10 +87,15 @@ impl Item {
         })
     }
 
+    /// Whether a decision of this time is later than the one that the item had at the gate: an earlier one, put into the
+    /// inbox a second time, does not count on a new visit or in another round.
+    pub fn is_new_at(&self, gate: GateId, at: UnixMillis) -> bool {
+        self.gates.used.get(&gate).is_none_or(|used| *used < at)
+    }
+
     /// What was decided about all items and counts at a gate of this one.
     pub fn standing<'b>(&self, graph: &Graph, bounds: &'b Bounds, gate: GateId) -> Option<&'b Decision> {
-        let fresh = |decision: &&Decision| self.gates.used.get(&gate).is_none_or(|used| *used < decision.at);
-        let standing = bounds.standing.get(&gate).filter(fresh);
+        let standing = bounds.standing.get(&gate).filter(|decision| self.is_new_at(gate, decision.at));
         standing.filter(|decision| !self.is_late(graph, gate, decision.at))
     }
 

@@ -9,6 +9,7 @@ mod call;
 mod compensate;
 mod decide;
 mod effects;
+mod elements;
 mod fits;
 mod gates;
 mod next;
@@ -19,6 +20,7 @@ mod retraced;
 mod retry;
 mod rounds;
 mod state;
+mod steps;
 
 pub use compensate::Compensations;
 pub use decide::Obstacle;
@@ -34,9 +36,10 @@ use budget::Spendings;
 use effects::Effects;
 use gates::Gates;
 use rounds::Rounds;
-use state::{End, StepState, Steps};
+use state::{End, StepState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use steps::Steps;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {

@@ -3,6 +3,7 @@
 
 mod graphs;
 mod loops;
+mod waits;
 
 use super::{Effect, EngineInput, Out, Run, Timer};
 use crate::event::{
@@ -37,7 +38,7 @@ fn cost(cents: u64) -> Vec<(Arc<str>, Value)> {
 
 /// The channels of this world, with the types of events that each takes.
 pub fn sinks(seed: u64) -> Vec<(Arc<str>, Vec<TypePattern>)> {
-    let kinds = graphs::KINDS.map(|kind| TypePattern(kind.to_owned()));
+    let kinds = waits::KINDS.map(|kind| TypePattern(kind.to_owned()));
     let all = [("one", vec![kinds[0].clone()]), ("all", vec![TypePattern("e.*".to_owned())])];
     let some = all.into_iter().take(1 + roll(seed, &[86], 2) as usize);
     some.map(|(name, types)| (name.into(), types)).collect()
@@ -335,7 +336,7 @@ impl World {
                 // The last item is the run itself.
                 let subject = if item == self.items { "run".into() } else { format!("item-{item}") };
                 let data = Value::Object([("n".to_owned(), dice(0, 1000).into())].into_iter().collect());
-                let kind = graphs::KINDS[kind].to_owned();
+                let kind = waits::KINDS[kind].to_owned();
                 // Some come twice.
                 let id = format!("{subject}/{kind}/{}", number - number.min(dice(1, 4) / 3));
                 let arrival = Arrival { id, kind, subject, source: None, data: Arc::new(data), at: self.now };

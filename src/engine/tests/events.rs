@@ -2,17 +2,17 @@
 
 use super::*;
 
-const SHIPPED: &str = "order.shipped";
+pub(super) const SHIPPED: &str = "order.shipped";
 
 /// `A` before `B`, which waits for an event; its payload is value 2.
-fn awaiting(filter: Option<&str>, within: Option<u64>) -> Graph {
+pub(super) fn awaiting(filter: Option<&str>, within: Option<u64>) -> Graph {
     let mut graph = graph(vec![step("A", &[], None), step("B", &[(0, true)], None)]);
     graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None, adopted: false });
     graph.steps[1].awaits = Some(shipped(ValueId(2), filter, within));
     graph
 }
 
-fn shipped(payload: ValueId, filter: Option<&str>, within: Option<u64>) -> Await {
+pub(super) fn shipped(payload: ValueId, filter: Option<&str>, within: Option<u64>) -> Await {
     let guard = |text: &str| crate::graph::Guard {
         condition: crate::condition::parse(text).unwrap(),
         names: vec![("A".into(), ValueId(0))],
@@ -26,19 +26,19 @@ fn shipped(payload: ValueId, filter: Option<&str>, within: Option<u64>) -> Await
     }
 }
 
-fn arrival(id: &str, subject: &str, data: Value) -> EngineInput {
+pub(super) fn arrival(id: &str, subject: &str, data: Value) -> EngineInput {
     let (id, kind, subject) = (id.to_owned(), SHIPPED.to_owned(), subject.to_owned());
     EngineInput::Receive(Arc::new(Arrival { id, kind, subject, source: None, data: Arc::new(data), at: 7 }))
 }
 
-fn row(hand: &Hand, id: u32) -> Option<&crate::event::Execution> {
+pub(super) fn row(hand: &Hand, id: u32) -> Option<&crate::event::Execution> {
     hand.out.events.iter().rev().find_map(|event| match &event.kind {
         EventKind::Step(_, StepEvent::Ended(row)) if row.step == StepId(id) => Some(row),
         _ => None,
     })
 }
 
-fn taken(events: &[Event]) -> Vec<(u64, u32, u64)> {
+pub(super) fn taken(events: &[Event]) -> Vec<(u64, u32, u64)> {
     let taken = events.iter().filter_map(|event| match &event.kind {
         EventKind::Step(item, StepEvent::EventTaken { step, event, .. }) => Some((item.0, step.0, *event)),
         _ => None,
@@ -248,75 +248,6 @@ fn a_retried_step_keeps_its_event_and_a_new_visit_waits_for_another() {
 }
 
 #[test]
-fn what_a_step_publishes_reaches_the_steps_of_its_item() {
-    let mut graph = awaiting(Some("n == 4"), None);
-    graph.steps.push(step("E", &[], None));
-    let mut steps = graph.steps.clone();
-    steps[2].emits = vec![SHIPPED.into(), "order.other".into()];
-    let mut graph = super::graph(steps);
-    graph.values.push(ValueInfo { name: "order_shipped".into(), ty: None, adopted: false });
-    graph.steps[1].awaits.as_mut().unwrap().payload = ValueId(3);
-    let mut run = Run::new(Arc::new(graph), policy());
-    run.set_name("run-1");
-    let mut hand = Hand { run, out: Out::default(), now: 0 };
-    hand.give(EngineInput::Admit { key: "k".into(), inputs: Vec::new() });
-    hand.answer(0, Ok(json!(1)));
-    assert_eq!(hand.starts(1), 0);
-    hand.answer(2, Ok(json!({"n": 4})));
-    assert_eq!(
-        (hand.starts(1), hand.inputs(ItemId(0), StepId(1).into()).pop()),
-        (1, Some((3, json!({"n": 4}))))
-    );
-    hand.answer(1, Ok(json!(2)));
-    let id = row(&hand, 1).unwrap().columns.iter().find(|(name, _)| **name == *"event_id").unwrap().1.clone();
-    assert_eq!(id, json!("run-1/0/E/0/order.shipped"));
-    // It may come back from where it was published.
-    let events = hand.out.events.len();
-    hand.give(arrival("run-1/0/E/0/order.shipped", "k", json!({"n": 4})));
-    assert_eq!(hand.out.events.len(), events);
-}
-
-#[test]
-fn what_a_channel_has_not_accepted_is_published_again() {
-    let mut steps = vec![step("E", &[], None)];
-    steps[0].emits = vec![SHIPPED.into(), "stock.low".into()];
-    let graph = Arc::new(graph(steps));
-    let sinks = || vec![("out".into(), vec![crate::event::TypePattern("order.*".into())])];
-    let published = |out: &Out| -> Vec<String> {
-        let events = out.effects.iter().filter_map(|effect| match effect {
-            Effect::Publish { event, .. } => Some(event.id.clone()),
-            _ => None,
-        });
-        events.collect()
-    };
-    let mut run = Run::new(graph.clone(), policy());
-    run.set_sinks(sinks());
-    let mut hand = Hand { run, out: Out::default(), now: 0 };
-    hand.give(EngineInput::Admit { key: "k".into(), inputs: Vec::new() });
-    hand.answer(0, Ok(json!(1)));
-    let id = "/0/E/0/order.shipped".to_owned();
-    assert_eq!(published(&hand.out), vec![id.clone()]);
-    let again = |events: &[Event]| {
-        let mut run = Run::new(graph.clone(), policy());
-        run.set_sinks(sinks());
-        events.iter().for_each(|event| run.recall(event).unwrap());
-        let mut out = Out::default();
-        run.resume(&[], 100, &mut out);
-        (published(&out), run.not_published().count())
-    };
-    assert_eq!(again(&hand.out.events), (vec![id.clone()], 0));
-    let done = |failed: Option<&str>| EngineInput::Published {
-        channel: "out".into(),
-        id: id.clone(),
-        failed: failed.map(str::to_owned),
-    };
-    hand.give(done(Some("503")));
-    assert_eq!(again(&hand.out.events), (vec![id.clone()], 1));
-    hand.give(done(None));
-    assert_eq!(again(&hand.out.events), (vec![], 0));
-}
-
-#[test]
 fn very_many_items_wait_without_stopping_others_and_each_event_finds_its_own() {
     let count = 300;
     let mut run = Run::new(Arc::new(awaiting(None, None)), Policy { limits: Limits::jobs(1), ..policy() });
@@ -402,136 +333,4 @@ fn no_step_starts_before_its_event() {
         }
     }
     assert!(took > 100 && expired > 100 && own > 10, "{took}, {expired}, {own}");
-}
-
-/// In random worlds: whatever a step publishes is answered for by each of its channels, also if the runner died before.
-#[test]
-fn what_is_published_is_answered_for_wherever_the_runner_dies() {
-    let (mut published, mut again) = (0, 0);
-    for seed in seeds(600) {
-        let (graph, policy, world, events, _) = simulate(seed);
-        let answered = |events: &[Event]| -> BTreeSet<(Arc<str>, String)> {
-            let one = |event: &Event| match &event.kind {
-                EventKind::Run(
-                    RunEvent::Published { channel, id } | RunEvent::NotPublished { channel, id, .. },
-                ) => Some((channel.clone(), id.clone())),
-                _ => None,
-            };
-            events.iter().filter_map(one).collect()
-        };
-        let sent: BTreeSet<(Arc<str>, String)> = world.sent.values().cloned().collect();
-        assert_eq!(answered(&events), sent, "seed {seed}");
-        published += sent.len();
-        if sent.is_empty() {
-            continue;
-        }
-        let cut = roll(seed, &[87], events.len() as u64 + 1) as usize;
-        let seen = &events[..cut];
-        let mut run = folded(seed, &graph, &policy, seen);
-        let mut world = world.after_crash(seen);
-        let mut out = Out::default();
-        run.resume(&[], world.now, &mut out);
-        let lived = world.live(&mut run, &mut out);
-        let sent: BTreeSet<(Arc<str>, String)> = world.sent.values().cloned().collect();
-        assert_eq!(answered(&lived), sent, "seed {seed}: cut after {cut} events");
-        again += usize::from(!sent.is_empty());
-    }
-    assert!(published > 100 && again > 20, "{published} published, {again} cuts");
-}
-
-/// The events, by their ids, that documents may take after these, and whether each still may: its item has not ended.
-fn for_documents(graph: &Graph, events: &[Event]) -> Vec<(String, bool)> {
-    let mut all: Vec<(Arc<Arrival>, bool)> = Vec::new();
-    let mut ended: BTreeSet<&str> = BTreeSet::new();
-    for event in events {
-        match &event.kind {
-            EventKind::Run(RunEvent::Received(arrival) | RunEvent::Emitted(arrival))
-                if graph.is_awaited_inside(&arrival.kind) =>
-            {
-                let over = ended.contains(&*arrival.subject);
-                if !over || graph.outlives(&arrival.kind, &arrival.subject) {
-                    all.push((arrival.clone(), true));
-                }
-            }
-            EventKind::Item(_, ItemEvent::Settled { key, .. }) => {
-                ended.insert(key);
-                let gone = |one: &&mut (Arc<Arrival>, bool)| {
-                    one.0.subject == **key && !graph.outlives(&one.0.kind, &one.0.subject)
-                };
-                all.iter_mut().filter(gone).for_each(|one| one.1 = false);
-            }
-            _ => {}
-        }
-    }
-    all.into_iter().map(|(arrival, open)| (arrival.id.clone(), open)).collect()
-}
-
-/// In random worlds: what came for documents is handed to them once in each life and in its order, wherever the runner
-/// dies, as long as their items have not ended.
-#[test]
-fn documents_get_what_came_for_them_wherever_the_runner_dies() {
-    let (mut handed, mut again, mut emitted) = (0, 0, 0);
-    for seed in seeds(600) {
-        let (graph, policy, world, events, _) = simulate(seed);
-        let came = for_documents(&graph, &events);
-        let known: BTreeSet<&String> = came.iter().map(|(id, _)| id).collect();
-        let delivered: Vec<&String> = world.delivered.iter().filter(|id| known.contains(id)).collect();
-        assert_eq!(delivered, came.iter().map(|(id, _)| id).collect::<Vec<_>>(), "seed {seed}");
-        handed += delivered.len();
-        emitted +=
-            events.iter().filter(|one| matches!(one.kind, EventKind::Run(RunEvent::Emitted(_)))).count();
-        let cut = roll(seed, &[88], events.len() as u64 + 1) as usize;
-        let seen = &events[..cut];
-        let mut run = folded(seed, &graph, &policy, seen);
-        let mut world = world.after_crash(seen);
-        let mut out = Out::default();
-        run.resume(&[], world.now, &mut out);
-        let lived = world.live(&mut run, &mut out);
-        let before = for_documents(&graph, seen);
-        let both: Vec<Event> = seen.iter().chain(&lived).cloned().collect();
-        let came = for_documents(&graph, &both);
-        let open = before.iter().filter(|(_, open)| *open).map(|(id, _)| id);
-        let expected: Vec<&String> = open.chain(came[before.len()..].iter().map(|(id, _)| id)).collect();
-        let known: BTreeSet<&String> = came.iter().map(|(id, _)| id).collect();
-        let delivered: Vec<&String> = world.delivered.iter().filter(|id| known.contains(id)).collect();
-        assert_eq!(delivered, expected, "seed {seed}: cut after {cut} events");
-        again += before.len();
-    }
-    assert!(handed > 100 && again > 50 && emitted > 50, "{handed} handed, {again} again, {emitted} emitted");
-}
-
-/// An event of a step in a document is taken once, published to the channels, and handed to other documents.
-#[test]
-fn an_event_of_a_document_counts_once() {
-    let mut graph = awaiting(None, None);
-    graph.steps[0].inside.awaits.insert(InnerAwait { event: SHIPPED.into(), subject: InnerSubject::Key });
-    let mut hand = Hand::new(graph);
-    let EngineInput::Receive(event) = arrival("x/0/S/0/order.shipped", "k", json!({"n": 1})) else {
-        unreachable!()
-    };
-    hand.give(EngineInput::Emit(event.clone()));
-    hand.give(EngineInput::Emit(event.clone()));
-    hand.give(EngineInput::Receive(event.clone()));
-    let other = Arrival { id: "y".into(), kind: "other".into(), ..(*event).clone() };
-    hand.give(EngineInput::Emit(Arc::new(other)));
-    let count = |is: &dyn Fn(&Event) -> bool| hand.out.events.iter().filter(|event| is(event)).count();
-    assert_eq!(count(&|event| matches!(event.kind, EventKind::Run(RunEvent::Emitted(_)))), 1);
-    assert_eq!(count(&|event| matches!(event.kind, EventKind::Run(RunEvent::Received(_)))), 0);
-    let delivered = hand.out.effects.iter().filter(|effect| matches!(effect, Effect::Deliver(_)));
-    assert_eq!(delivered.count(), 1);
-    hand.answer(0, Ok(json!(1)));
-    assert_eq!(hand.starts(1), 1);
-}
-
-/// A step does not take an event that it took on an earlier visit in another run of its document.
-#[test]
-fn an_event_that_is_used_up_is_not_taken() {
-    let mut hand = Hand::new(awaiting(None, None));
-    hand.run.use_up(StepId(1), &BTreeSet::from(["1".to_owned()]));
-    hand.answer(0, Ok(json!(1)));
-    hand.give(arrival("1", "k", json!({"n": 1})));
-    assert_eq!(hand.starts(1), 0);
-    hand.give(arrival("2", "k", json!({"n": 2})));
-    assert_eq!(hand.starts(1), 1);
-    assert_eq!(hand.inputs(ItemId(0), StepId(1).into())[1], (2, json!({"n": 2})));
 }

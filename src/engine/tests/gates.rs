@@ -95,17 +95,40 @@ fn a_decision_about_all_is_for_those_who_come_later_too_and_a_retry_ends_a_rejec
     hand.answer_as(ItemId(1), StepId(0).into(), Ok(json!(1)));
     assert_eq!(row(&hand, ItemId(1), 1).unwrap().error.as_deref(), Some("rejected by ann: because"));
     // The retry asks again.
+    let (run, out) = retried(&hand, ItemId(1));
+    assert!(run.rests() && run.standing(GateId(0)).is_none(), "{:#?}", out.events);
+    assert!(out.effects.iter().any(|effect| matches!(effect, Effect::Ask(ask) if ask.item == ItemId(1))));
+}
+
+/// Who can write into an inbox may put a file there again that was taken.
+#[test]
+fn a_decision_does_not_count_a_second_time() {
+    let mut hand = Hand::new(gated(None));
+    hand.answer(0, Ok(json!(1)));
+    let (gate, item) = (GateId(0), Some(ItemId(0)));
+    let taken = decision(false, "ann", 7);
+    hand.give(EngineInput::Decide { gate, item, decision: taken.clone() });
+    assert_eq!(hand.state(), Some(ItemState::Failed));
+    let (mut run, mut out) = retried(&hand, ItemId(0));
+    let before = out.events.len();
+    run.handle(EngineInput::Decide { gate, item, decision: taken }, 101, &mut out);
+    assert_eq!((run.waiting().count(), out.events.len()), (1, before));
+    run.handle(EngineInput::Decide { gate, item, decision: decision(true, "ann", 8) }, 102, &mut out);
+    assert_eq!(run.waiting().count(), 0);
+}
+
+/// The run of a hand that is continued with one failed item.
+fn retried(hand: &Hand, item: ItemId) -> (Run, Out) {
     let mut retries = Retries::default();
     hand.out.events.iter().for_each(|event| retries.see(event));
-    retries.add(ItemId(1));
+    retries.add(item);
     let mut run = Run::new(Arc::new(gated(None)), policy());
     for event in &hand.out.events {
         run.recall_past(event, &mut retries).unwrap();
     }
     let mut out = Out::default();
-    run.resume(&[RetryRequest::of(ItemId(1))], 100, &mut out);
-    assert!(run.rests() && run.standing(GateId(0)).is_none(), "{:#?}", out.events);
-    assert!(out.effects.iter().any(|effect| matches!(effect, Effect::Ask(ask) if ask.item == ItemId(1))));
+    run.resume(&[RetryRequest::of(item)], 100, &mut out);
+    (run, out)
 }
 
 #[test]

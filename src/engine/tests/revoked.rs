@@ -134,7 +134,7 @@ fn items_of_random_worlds_are_revoked_and_can_be_cut_anywhere() {
         for cut in first.len() + 1..=all.len() {
             let (seen, rest) = all.split_at(cut);
             let (lived, _) = go_on(seen, false);
-            worlds::same(seed, &lived, rest, &format!("cut {} events after", cut - first.len()));
+            cuts::same(seed, &lived, rest, &format!("cut {} events after", cut - first.len()));
             cuts += 1;
         }
     }

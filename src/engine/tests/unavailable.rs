@@ -245,7 +245,7 @@ fn a_resumed_run_tries_its_agents_again() {
             // What it had not lost once more by then, the third session tries as the second did.
             if lost(&graph, &second[..cut - begun]).is_empty() {
                 let lived = go_on(seen, true);
-                worlds::same(seed, &lived, rest, &format!("cut after {cut} events"));
+                cuts::same(seed, &lived, rest, &format!("cut after {cut} events"));
                 cuts += 1;
             }
         }

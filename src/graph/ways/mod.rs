@@ -314,8 +314,8 @@ impl<'a, 'd> Walk<'a, 'd> {
     fn report(self) {
         for id in self.graph.ids() {
             let (step, found) = (self.graph.step(id), &self.found[id.index()]);
-            let told = found.wrong.is_empty() || self.raced.contains(&id);
-            let Some(passage) = step.state.as_ref().filter(|_| !told) else { continue };
+            let is_reported = found.wrong.is_empty() || self.raced.contains(&id);
+            let Some(passage) = step.state.as_ref().filter(|_| !is_reported) else { continue };
             let from: Vec<&str> = passage.from.iter().map(|state| self.graph.state(*state)).collect();
             let stands: Vec<Stand> = found.wrong.iter().map(|(state, by)| self.stand(*state, *by)).collect();
             let tell = if found.starts { catalogue::doubtful_state } else { catalogue::wrong_state };

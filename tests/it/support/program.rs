@@ -43,3 +43,21 @@ pub fn told(output: Output) -> Told {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Told { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
 }
+
+/// Asserts that a process does not work while something else does, which takes a while. Returns its memory in MiB.
+#[cfg(target_os = "linux")]
+pub fn idle(pid: u32, meanwhile: impl FnOnce()) -> u64 {
+    let used = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        ticks / 100.0
+    };
+    let (before, begin) = (used(), std::time::Instant::now());
+    meanwhile();
+    let (used, time) = (used() - before, begin.elapsed().as_secs_f64());
+    assert!(used < 0.1 + time / 4.0, "{used} s of CPU time in {time} s: it works while it waits");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    memory.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
