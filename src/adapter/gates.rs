@@ -19,12 +19,13 @@ pub struct InnerGates {
     pub answers: bool,
 }
 
-/// A gate in a document at which an item waits, without secrets. The outermost run does not end before this is dropped, if
-/// a person is asked.
-pub struct InnerGate {
-    /// What it is before, with the steps that lead there: `Review/Check`.
+/// What a person decides about, without secrets: a gate at which an item waits, or what an agent asks during its attempt.
+#[derive(Clone)]
+pub struct ShownGate {
+    /// What the gate is before, with the steps that lead there: `Review/Check`.
     pub title: String,
-    /// The key of the item.
+    /// The key of the item; `None` for the steps for all items.
+    pub item: Option<String>,
     pub key: Arc<str>,
     pub question: String,
     /// Who decides.
@@ -32,6 +33,14 @@ pub struct InnerGate {
     pub since: UnixMillis,
     pub until: Option<UnixMillis>,
     pub inputs: Vec<(String, Arc<Value>)>,
+    /// The agent, if it is one that asks.
+    pub agent: Option<String>,
+}
+
+/// A gate in a document at which an item waits. The outermost run does not end before this is dropped, if a person is
+/// asked.
+pub struct InnerGate {
+    pub shown: ShownGate,
     /// It waited already when this process took the run up.
     pub again: bool,
     /// The folder of the run, and its number there.

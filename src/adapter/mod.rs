@@ -55,7 +55,7 @@ pub mod workfolder;
 
 pub use adopted::{adopt, bury, shield};
 pub use conversation::{Conversation, Said};
-pub use gates::{InnerGate, InnerGates};
+pub use gates::{InnerGate, InnerGates, ShownGate};
 pub use live::{LiveWords, Spoken};
 pub use logs::{AttemptLog, LogIntake, LogPlace, LogStream};
 pub use outer::{Hearing, HearingEnd, OuterEvents, Topic, Upward, UsedEvents};
@@ -93,6 +93,8 @@ pub enum Bound {
     Elsewhere,
 }
 
+/// Calls what does a step: a program, a worker, a service, a model, a person. One call is one attempt; retries, deadlines and
+/// limits are decided elsewhere. Implement it for agents of your own, as `lib.rs` shows.
 pub trait Adapter: Send + Sync {
     /// Makes one attempt. After `stop` requests it the attempt ends soon, and still reports how it ended.
     fn call(&self, call: Call, stop: Stop) -> Ending<'_>;

@@ -14,6 +14,7 @@ use crate::diag::render::visible;
 use crate::history::{self, History};
 use crate::journal::LockError;
 use crate::runtime::Workspace;
+use crate::value::words;
 use crate::view::plan::Doer;
 use anyhow::Context;
 use std::path::Path;
@@ -27,7 +28,8 @@ Examples:
   orderflow adopt --yes .orderflow/runs/*   adopt the runs of an artifact
 
 Commands that only read can use a run that was started elsewhere (in a repository, an artifact, a copy). To \
-resume, retry, cancel or resolve it, adopt it first, with the programs in its document. Nothing is run.", &[Exit::Invalid, Exit::NotTrusted, Exit::Journal, Exit::Locked]))]
+resume, retry, cancel or resolve it, adopt it first, with the programs in its document. Decisions and events that \
+are still in its inbox do not count: only those of your own commands do. Nothing is run.", &[Exit::Invalid, Exit::NotTrusted, Exit::Journal, Exit::Locked]))]
 pub struct Args {
     /// The run's folder, or the beginning of its name
     #[arg(value_name = "RUN", required = true)]
@@ -115,9 +117,18 @@ fn one(home: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> {
     for input in options.files_of_items(&kept.graph) {
         say("reads", &format!("the files that items name as {input}"));
     }
+    // Those of another machine or user have another key, and a copy of the folder has another identity.
+    let ignored = trust::inbox(home).ignored();
+    if ignored > 0 {
+        let files = words::count(ignored, "file");
+        say(
+            "ignores",
+            &format!("{files} in its inbox, which your commands did not write: decide or signal again"),
+        );
+    }
     terminal.talk(&text);
     if !wanted.is_empty() {
-        terminal.talk(&format!("\n{}", wanted.told()));
+        terminal.talk(&format!("\n{}", wanted.text()));
     }
     if !yes {
         let refused = |message: &str| Stop::new(Exit::NotTrusted, message);

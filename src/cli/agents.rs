@@ -3,6 +3,7 @@
 use super::doctor::{self, duration};
 use super::document::Document;
 use super::exit::Exit;
+use super::format::TableFormat;
 use super::help::with_exits;
 use super::plan::doer;
 use super::settings::Settings;
@@ -61,16 +62,7 @@ pub struct Args {
     command: Vec<String>,
     /// How to show the agents of a document
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-pub(super) enum Format {
-    /// A table for people
-    #[default]
-    Table,
-    /// A list of objects for scripts
-    Json,
+    format: TableFormat,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -90,8 +82,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
                 bindings.extend(self::bindings(graph, &settings, &trust, &child.source));
             }
             terminal.data(&match args.format {
-                Format::Table => agents::table_of(&bindings, terminal.width()),
-                Format::Json => agents::json(&bindings),
+                TableFormat::Table => agents::table_of(&bindings, terminal.width()),
+                TableFormat::Json => agents::json(&bindings),
             });
             Exit::Ok
         }
@@ -154,7 +146,7 @@ fn test(args: &Args, command: Vec<String>, terminal: &mut Terminal) -> anyhow::R
         adapter::sweep(&mut stop).await;
         findings
     });
-    terminal.data(&told(&findings));
+    terminal.data(&findings_text(&findings));
     let failed = findings.iter().filter(|finding| !finding.passed).count();
     match failed {
         0 => terminal.talk(&format!("{} checks passed\n", findings.len())),
@@ -163,7 +155,7 @@ fn test(args: &Args, command: Vec<String>, terminal: &mut Terminal) -> anyhow::R
     Ok(if failed == 0 { Exit::Ok } else { Exit::Failed })
 }
 
-fn told(findings: &[Finding]) -> String {
+fn findings_text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { must, did, passed } in findings {
         let mark = if *passed { "ok  " } else { "FAIL" };

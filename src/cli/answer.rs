@@ -2,6 +2,7 @@
 
 use super::approve::user;
 use super::exit::{Exit, Stop};
+use super::format::TextFormat;
 use super::help::with_exits;
 use super::run::word;
 use super::runs::find;
@@ -53,16 +54,7 @@ pub struct Args {
     note: Option<String>,
     /// How to show what is asked, or the answer
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Text for people
-    #[default]
-    Text,
-    /// JSON for scripts
-    Json,
+    format: TextFormat,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -74,12 +66,14 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let asked: Vec<OpenQuestion> = asked.collect();
     if !args.yes && !args.no {
         match args.format {
-            Format::Json => {
+            TextFormat::Json => {
                 let all: Value = asked.into_iter().map(question_json).collect();
                 terminal.data(&(visible_json(&serde_json::to_string_pretty(&all)?) + "\n"));
             }
-            Format::Text if asked.is_empty() => terminal.talk("no agent of this run asks anything\n"),
-            Format::Text => asked.iter().for_each(|one| terminal.data(&lines(one, &history.graph, &name))),
+            TextFormat::Text if asked.is_empty() => terminal.talk("no agent of this run asks anything\n"),
+            TextFormat::Text => {
+                asked.iter().for_each(|one| terminal.data(&lines(one, &history.graph, &name)))
+            }
         }
         terminal.finish()?;
         return Ok(Exit::Ok);
@@ -96,8 +90,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let answer = Answer { agrees: args.yes, values: values(&args.value)?, by: args.by, note: args.note };
     let given = give(&home, &question.id, answer)?;
     match args.format {
-        Format::Json => terminal.data(&(visible_json(&given.to_string()) + "\n")),
-        Format::Text => {
+        TextFormat::Json => terminal.data(&(visible_json(&given.to_string()) + "\n")),
+        TextFormat::Text => {
             let how = if args.yes { "answered" } else { "rejected" };
             terminal.data(&format!("{how}: {}\n", visible(&question.text)));
         }
@@ -160,7 +154,7 @@ pub fn give(home: &Path, question: &str, answer: Answer) -> anyhow::Result<Value
     let at = clock(unix_millis());
     let reply = QuestionAnswer { agrees, by: by.clone(), note: note.clone(), values };
     let refused = |exit, message: String| Err(Stop::new(exit, message).into());
-    match answer_question(home, question, &reply)? {
+    match answer_question(&trust::inbox(home), question, &reply)? {
         Answering::Taken => Ok(json!({
             "run": find::name(home), "question": question, "agrees": agrees, "by": by, "note": note, "at": at,
         })),

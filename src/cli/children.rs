@@ -3,13 +3,13 @@
 use super::document::Document;
 use super::settings::Settings;
 use crate::diag::{Diagnostic, catalogue as problem, nearest};
-use crate::disk::{self, Named};
+use crate::disk::{self, Named, normal};
 use crate::graph::{self, Reused, StepId};
 use crate::history::StoredDocument;
 use crate::spec::{self, Spanned};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// The most documents that a document can run, with those that they run.
 const MOST: usize = 100;
@@ -190,21 +190,6 @@ impl Reader<'_> {
             false => Err(Box::new(problem::broken_document(span, written))),
         }
     }
-}
-
-/// A path without `.` and without `..` behind a folder: one name for one file.
-pub fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(normal.components().next_back(), Some(Component::Normal(_))) => {
-                normal.pop();
-            }
-            part => normal.push(part),
-        }
-    }
-    normal
 }
 
 impl Children {

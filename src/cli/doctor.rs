@@ -2,6 +2,7 @@
 
 use super::document::Document;
 use super::exit::Exit;
+use super::format::TableFormat;
 use super::help::with_exits;
 use super::run;
 use super::terminal::Terminal;
@@ -33,7 +34,7 @@ pub struct Args {
     timeout: Duration,
     /// How to show the answers
     #[arg(long, value_enum, default_value_t)]
-    format: super::agents::Format,
+    format: TableFormat,
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -48,7 +49,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
 pub(super) fn probe(
     file: &Path,
     timeout: Duration,
-    format: super::agents::Format,
+    format: TableFormat,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
     let (document, graph, settings) = Document::open(file, false, terminal)?;
@@ -73,8 +74,8 @@ pub(super) fn probe(
     };
     let asked: Vec<Asked> = probed.into_iter().map(asked).collect();
     terminal.data(&match format {
-        super::agents::Format::Table => agents::presence_table(&asked, terminal.width()),
-        super::agents::Format::Json => agents::presence_json(&asked),
+        TableFormat::Table => agents::presence_table(&asked, terminal.width()),
+        TableFormat::Json => agents::presence_json(&asked),
     });
     let lacking = asked.iter().filter(|asked| !asked.missing.is_empty()).count();
     match lacking {

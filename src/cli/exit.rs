@@ -4,6 +4,7 @@ use crate::history::{self, ErrorKind, RunEnd};
 use crate::journal::Unreadable;
 use std::process::{ExitCode, Termination};
 
+/// The exit codes of all commands, as their help lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok,

@@ -1,6 +1,7 @@
 //! `orderflow logs`: what the attempts of a run logged, also while it runs.
 
 use super::exit::{Exit, Stop};
+use super::format::TextFormat;
 use super::help::with_exits;
 use super::runs::find;
 use super::terminal::Terminal;
@@ -62,16 +63,7 @@ pub struct Args {
     times: bool,
     /// How to show the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Lines behind their item and step
-    #[default]
-    Text,
-    /// An object a line, for scripts
-    Json,
+    format: TextFormat,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -256,7 +248,7 @@ struct Printer {
     /// Begins each line with its item and step.
     has_names: bool,
     times: bool,
-    format: Format,
+    format: TextFormat,
     /// The starts of lines whose ends are to come, by log and stream.
     open: BTreeMap<(i64, u8), (LogPart, String)>,
     out: String,
@@ -308,7 +300,7 @@ impl Printer {
     /// A line; `None` where lines are left out.
     fn line(&mut self, part: &LogPart, text: Option<&str>) {
         let text = text.map(|text| text.trim_end_matches(['\n', '\r']));
-        if self.format == Format::Json {
+        if self.format == TextFormat::Json {
             self.out.push_str(&visible_json(&json(part, text).to_string()));
             self.out.push('\n');
             return;

@@ -15,6 +15,7 @@ mod document;
 mod exit;
 mod fix;
 mod fmt;
+mod format;
 mod given;
 mod graph;
 mod guide;
@@ -259,9 +260,6 @@ fn prepare(state: Option<&Path>) -> anyhow::Result<()> {
                 .into());
         };
         disk::accept_owner(user);
-    }
-    if let Ok(own) = trust::own_folder() {
-        crate::runtime::sign_requests(own);
     }
     let named = std::env::var_os("ORDERFLOW_STATE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     if let Some(folder) = state.map(Path::to_owned).or(named) {

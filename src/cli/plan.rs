@@ -2,6 +2,7 @@
 
 use super::document::Document;
 use super::exit::Exit;
+use super::format::TableFormat;
 use super::given::given;
 use super::help::with_exits;
 use super::settings::{Agent, McpServer, Reach, Settings};
@@ -26,16 +27,7 @@ pub struct Args {
     file: PathBuf,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Format {
-    /// A page for people
-    #[default]
-    Table,
-    /// An object for scripts
-    Json,
+    format: TableFormat,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -50,8 +42,8 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         }
     }
     let text = match args.format {
-        Format::Table => plan::text(&graph, &doers, &given, terminal.width()),
-        Format::Json => plan::json(&graph, &doers, &given),
+        TableFormat::Table => plan::text(&graph, &doers, &given, terminal.width()),
+        TableFormat::Json => plan::json(&graph, &doers, &given),
     };
     terminal.data(&text);
     terminal.finish()?;

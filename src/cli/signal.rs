@@ -14,7 +14,7 @@ use crate::disk::read_at_most;
 use crate::event::{Arrival, RunEvent};
 use crate::history::{History, LockedRun, Prospect, try_lock};
 use crate::journal::LockError;
-use crate::runtime::{Inbox, InboxRequest, SignalRequest, clock, new_run_id, unix_millis};
+use crate::runtime::{InboxRequest, SignalRequest, clock, new_run_id, unix_millis};
 use crate::value::{Object, Value, json as read_json, words};
 use anyhow::Context;
 use serde_json::json;
@@ -145,7 +145,7 @@ fn send(home: &Path, arrival: &Arc<Arrival>, terminal: &mut Terminal) -> anyhow:
             prospect.known |= is_stored(home, arrival);
             if !prospect.known {
                 let request = SignalRequest { signal: arrival.clone(), name: None };
-                Inbox::of(home).put(&request).context("cannot hand the event to the run")?;
+                trust::inbox(home).put(&request).context("cannot hand the event to the run")?;
             }
             run::deliver(home, &taken.history.options, &taken.history.header().run);
             Ok(Sent { prospect, active: false, late: false })
@@ -159,7 +159,7 @@ fn send(home: &Path, arrival: &Arc<Arrival>, terminal: &mut Terminal) -> anyhow:
             if prospect.known {
                 return Ok(Sent { prospect, active: true, late: false });
             }
-            let inbox = Inbox::of(home);
+            let inbox = trust::inbox(home);
             let request = SignalRequest { signal: arrival.clone(), name: None };
             let name = inbox.put(&request).context("cannot hand the event to the run")?;
             let since = Instant::now();
@@ -186,7 +186,7 @@ fn is_stored(home: &Path, arrival: &Arrival) -> bool {
         InboxRequest::Signal(request) => request.signal.id == arrival.id,
         InboxRequest::Decide(_) => false,
     };
-    Inbox::of(home).stored().iter().any(same)
+    trust::inbox(home).stored().iter().any(same)
 }
 
 /// Records the event in the journal of a run that no process runs.
@@ -273,8 +273,8 @@ fn tell(
     let Prospect { known, item, takers, refusals } = &sent.prospect;
     if args.again.is_json() {
         if !args.resume {
-            let told = sent_json(sent, arrival, name);
-            terminal.data(&(visible_json(&serde_json::to_string_pretty(&told)?) + "\n"));
+            let shown = sent_json(sent, arrival, name);
+            terminal.data(&(visible_json(&serde_json::to_string_pretty(&shown)?) + "\n"));
         }
         return Ok(());
     }

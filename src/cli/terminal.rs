@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
+/// Standard output and standard error, as commands use them.
 pub struct Terminal {
     out: AutoStream<io::Stdout>,
     err: AutoStream<io::Stderr>,

@@ -4,7 +4,7 @@ use super::document::Document;
 use super::exit::{Exit, Stop};
 use super::help::with_exits;
 use super::problems::{ProblemFormat, show};
-use super::stats::gate;
+use super::stats::expectations;
 use super::terminal::Terminal;
 use crate::diag::{Diagnostic, catalogue, render};
 use crate::session::{self, Layout, Verified};
@@ -90,7 +90,7 @@ fn check(document: &mut Document, sums: &mut String, terminal: &mut Terminal) ->
 fn unmet(document: &Document, graph: &crate::graph::Graph) -> Vec<Diagnostic> {
     let mut fold = Fold::new(vec![Dimension::Phase]);
     fold.document(&Layout::of(graph), &session::recorded(&document.source, &document.spec).rows);
-    let unmet = gate::claims(&document.spec, graph, &fold.finish()).into_iter();
+    let unmet = expectations::claims(&document.spec, graph, &fold.finish()).into_iter();
     let unmet = unmet.filter_map(|(place, verdict)| match verdict {
         Ok(verdict) if !verdict.failed() => None,
         Ok(verdict) => Some(catalogue::unmet_expectation(place, &verdict.text(), &found(&verdict))),

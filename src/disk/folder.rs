@@ -148,9 +148,12 @@ impl Folder {
 
     /// When a file was created, in nanoseconds since 1970; `None` if the file system does not store it. Opens nothing.
     pub fn born(&self, name: impl AsRef<OsStr>) -> Option<u64> {
-        let about = self.dir.symlink_metadata(single(name.as_ref()).ok()?).ok()?;
-        let since = about.created().ok()?.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
-        u64::try_from(since.as_nanos()).ok()
+        birth(&self.dir.symlink_metadata(single(name.as_ref()).ok()?).ok()?)
+    }
+
+    /// When the folder itself was created, as for [`born`](Self::born).
+    pub fn own_birth(&self) -> Option<u64> {
+        birth(&self.dir.dir_metadata().ok()?)
     }
 
     /// A folder in it.
@@ -452,6 +455,12 @@ impl Folder {
 /// A suffix that cannot be guessed.
 fn unique() -> String {
     format!(".{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// In nanoseconds since 1970.
+fn birth(about: &Metadata) -> Option<u64> {
+    let since = about.created().ok()?.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
 }
 
 /// A name, if it is one and not a path.

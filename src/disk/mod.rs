@@ -25,7 +25,7 @@ pub use whole::{Target, copy, exchange, try_room};
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// An unnamed file that vanishes with the process.
 ///
@@ -67,6 +67,21 @@ pub fn of_the_kernel(path: &str) -> io::Result<String> {
 pub fn entries(folder: &Path, most: usize) -> io::Result<Vec<(std::ffi::OsString, Kind)>> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     Folder::shared(folder)?.entries_up_to(most)
+}
+
+/// A path without `.` and without `..` behind a folder: one name for one file.
+pub fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(normal.components().next_back(), Some(Component::Normal(_))) => {
+                normal.pop();
+            }
+            part => normal.push(part),
+        }
+    }
+    normal
 }
 
 /// A folder and its parents, up to the root of its repository; alone if it is not in one. A `.git` of another user is

@@ -12,7 +12,7 @@ use crate::engine::Policy;
 use crate::event::{Cause, ItemState, Outcome, TypePattern, ValueId};
 use crate::graph::Graph;
 use crate::journal::{self, DocumentText};
-use crate::runtime::{self, Bindings, Border, Inbox, NewItem, Requests, Workspace};
+use crate::runtime::{self, Bindings, Border, Inbox, InboxKey, NewItem, Requests, Workspace};
 use crate::spans::TraceContext;
 use crate::value::budget::Spent;
 use std::path::PathBuf;
@@ -27,6 +27,8 @@ pub struct ChildDocument {
     pub bindings: Box<dyn Fn() -> Bindings + Send + Sync>,
     /// Where the spans of its runs are sent.
     pub spans: Option<SpanDestination>,
+    /// Requests about its runs count if they have this key.
+    pub inbox_key: InboxKey,
 }
 
 impl ChildDocument {
@@ -101,7 +103,8 @@ impl Adapter for ChildAgent {
                     }
                 };
                 let name = runtime::attempt_name(&call.context.step, call.context.element, by);
-                let inbox = Inbox::of(&runtime::nested_home(&call.home, (&call.place.0, &name)));
+                let home = runtime::nested_home(&call.home, (&call.place.0, &name));
+                let inbox = Inbox::of(&home, &document.inbox_key);
                 let inbox = document.has_gates().then_some(inbox);
                 let (document, call, heard) = (document.clone(), call.clone(), hearing.clone());
                 let run = move |requests| async move {
@@ -215,6 +218,7 @@ fn open(
     (by, name): (u32, &str),
 ) -> anyhow::Result<Result<OpenedRun, ChildEnd>> {
     let workspace = Workspace::nested(&call.home, (&call.place.0, name))?;
+    let workspace = workspace.with_key(document.inbox_key.clone());
     let root = workspace.root().to_owned();
     let new_item = match new_item(&document.graph, call) {
         Ok(item) => item,

@@ -124,7 +124,8 @@ async fn revoking(
     } else if !outline.is_over(taken.history.basis()) {
         request_cancel(root)?;
     }
-    let prepared = document.prepared(document.graph.clone(), Workspace::open(root)?, context);
+    let workspace = Workspace::open(root)?.with_key(document.inbox_key.clone());
+    let prepared = document.prepared(document.graph.clone(), workspace, context);
     let (graph, root, outermost) = (document.graph.clone(), root.to_owned(), context.outermost.clone());
     let kept = KeptRun { journaled: true, revoked: true };
     let within = Within { document, graph, root, call: None, outermost, border, kept };

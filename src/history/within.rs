@@ -6,7 +6,7 @@ use super::earlier::Watch;
 use super::taken::LockedRun;
 use super::{History, People, Prepared, RunEnd, Runner, leave};
 use crate::adapter::channel::Sink;
-use crate::adapter::{Call, Hearing, InnerGate, InnerGates};
+use crate::adapter::{Call, Hearing, InnerGate, InnerGates, ShownGate};
 use crate::disk::Folder;
 use crate::engine::{Ask, Run};
 use crate::event::{ItemId, ItemState, Settlement};
@@ -79,10 +79,11 @@ impl Within<'_> {
 
     /// Where items of the run that wait for people are sent: to those who are informed and asked about the outermost run.
     fn report_gates(&self, border: &Border) -> Asks {
-        let (graph, root) = (self.graph.clone(), self.root.clone());
+        let graph = self.graph.clone();
+        let place = (self.root.clone(), Inbox::of(&self.root, &self.document.inbox_key));
         let (gates, hearing) = (border.gates.clone(), border.hearing.clone());
         runtime::for_each(move |ask| {
-            gates.report(inner_gate(&graph, &root, &gates, hearing.clone(), ask));
+            gates.report(inner_gate(&graph, &place, &gates, hearing.clone(), ask));
         })
     }
 
@@ -139,10 +140,10 @@ impl Within<'_> {
     }
 }
 
-/// A gate of the run in `root`, as people outside see it.
+/// A gate of the run in the folder `root` with this inbox, as people outside see it.
 fn inner_gate(
     graph: &Arc<Graph>,
-    root: &Path,
+    (root, inbox): &(PathBuf, Inbox),
     gates: &InnerGates,
     hearing: Option<Hearing>,
     ask: Ask,
@@ -152,13 +153,13 @@ fn inner_gate(
     let name = gate.map(|gate| graph.gate_name(gate)).unwrap_or_default();
     let within = gate.and_then(|gate| gate.within).and_then(|time| u64::try_from(time.as_millis()).ok());
     let inputs = inputs.into_iter().map(|(id, value)| (graph.value(id).name.clone(), value)).collect();
-    let (home, poked, item) = (root.to_owned(), hearing.clone(), key.to_string());
+    let (inbox, poked, item) = (inbox.clone(), hearing.clone(), key.to_string());
     let asked = name.clone();
     let decide = move |decision| {
         let items = Some(vec![item.clone()]);
         let request = DecisionRequest { gate: asked.clone(), items, decision, name: None };
         // A gate that stays undecided is asked about again when the run resumes.
-        let _ = Inbox::of(&home).put(&request);
+        let _ = inbox.put(&request);
         poked.iter().for_each(Hearing::poke);
     };
     let home = root.to_owned();
@@ -166,14 +167,19 @@ fn inner_gate(
         let waiting = History::open(&home).and_then(|history| Ok(history.gates()?.waiting));
         waiting.map_or(true, |waiting| waiting.iter().any(|one| one.gate == id))
     };
-    InnerGate {
+    let shown = ShownGate {
         title: format!("{}/{name}", gates.path),
+        item: Some(key.to_string()),
         key,
         question,
         by: gate.and_then(|gate| gate.by.clone()),
         since,
         until: within.map(|within| since.saturating_add(within)),
         inputs,
+        agent: None,
+    };
+    InnerGate {
+        shown,
         again,
         at: (root.to_owned(), id),
         is_open: Box::new(is_open),

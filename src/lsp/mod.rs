@@ -11,6 +11,7 @@ mod outline;
 mod places;
 mod rename;
 mod report;
+mod shared;
 mod tokens;
 mod words;
 
@@ -24,6 +25,7 @@ pub use outline::outline;
 pub use places::{Encoding, Places};
 pub use rename::{NotRenamed, renamed};
 pub use report::report;
+pub use shared::LinkedDocuments;
 pub use tokens::{KINDS, MARKS, tokens};
 pub use words::{FIELDS, KEYS, Word};
 

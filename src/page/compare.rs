@@ -11,7 +11,7 @@ use super::past;
 use crate::diag::render::visible;
 use crate::event::{EventKind, ItemEvent, ItemId, ItemState};
 use crate::history::History;
-use crate::stats::{self, Change, Gate, Group, Measure};
+use crate::stats::{self, Change, Group, Measure, Threshold};
 use crate::value::words;
 use crate::view::stats::{Report, code};
 use crate::view::{count, milliseconds, percent};
@@ -96,8 +96,8 @@ impl Compared {
         };
         let groups = own(&then.groups);
         // Below these, times differ by chance.
-        let gate = Gate { percent: 10.into(), executions: 5, milliseconds: 50.into() };
-        let differences = stats::changes(&groups, &own(&data.stats.groups), Some(&gate)).all;
+        let threshold = Threshold { percent: 10.into(), executions: 5, milliseconds: 50.into() };
+        let differences = stats::changes(&groups, &own(&data.stats.groups), Some(&threshold)).all;
         let path = &other.header().document.path;
         let (items, shared) = items(data, other)?;
         Ok(Compared {

@@ -1,5 +1,5 @@
-//! Decisions of people, and events that they send, on their way to the runner of a run: files in a folder of the run, written by other processes, and
-//! answers at the terminal. A file is removed once what it says is in the journal.
+//! Decisions of people, and events that they send, on their way to the runner of a run: files in a folder of the run,
+//! written by other processes, and answers at the terminal. A file is removed once what it says is in the journal.
 //!
 //! The name of a file shows that a command of this user has written it: who can write into a run's folder, for example by
 //! an archive that is unpacked there, can approve nothing.
@@ -10,9 +10,10 @@ use crate::event::{Arrival, Decision, GateId, ItemId};
 use crate::graph::Graph;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 /// The folder in a run's folder.
 const FOLDER: &str = "inbox";
@@ -86,23 +87,38 @@ impl InboxRequest {
     }
 }
 
-/// The folder of this user in which the key of all requests is.
-static KEYS: OnceLock<PathBuf> = OnceLock::new();
+/// The key with which the commands of this user sign their requests. Clones are the same key.
+#[derive(Clone, Debug, Default)]
+pub struct InboxKey {
+    /// The folder with its file.
+    folder: Option<PathBuf>,
+    /// In place of that, for requests of this process alone, where the folder cannot be used.
+    own: Arc<OnceLock<Option<Key>>>,
+}
 
-/// The key of this process, for its own requests where this user has no folder for another one.
-static OWN: LazyLock<Option<Key>> = LazyLock::new(|| Key::new().ok());
+impl InboxKey {
+    /// The key in a folder that only this user can read; it is made there with the first request.
+    pub fn in_folder(folder: PathBuf) -> InboxKey {
+        InboxKey { folder: Some(folder), own: Arc::default() }
+    }
 
-/// From now on requests are signed with a key in this folder, which only this user can read. Only the first call counts.
-pub fn sign_requests(folder: PathBuf) {
-    let _ = KEYS.set(folder);
+    fn own(&self) -> Option<&Key> {
+        self.own.get_or_init(|| Key::new().ok()).as_ref()
+    }
 }
 
 /// The file of the key, and its size in bytes.
 const KEY: &str = "key";
 const SIZE: usize = 32;
 
-/// The key of this user's requests.
 struct Key([u8; SIZE]);
+
+impl fmt::Debug for Key {
+    /// Without its bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
 
 impl Key {
     fn new() -> io::Result<Key> {
@@ -132,10 +148,12 @@ impl Key {
         Ok(key)
     }
 
-    /// The name of the file with this text in the inbox of the run in this folder. A folder that is moved stays the same.
+    /// The name of the file with this text in the inbox of the run in this folder. A folder that is moved stays the same;
+    /// one that was removed may have left its number to another run, but not its time of birth.
     fn name(&self, home: &Folder, id: &str, text: &[u8]) -> io::Result<String> {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(&home.identity()?.1.to_le_bytes()).update(id.as_bytes()).update(b"\n").update(text);
+        hasher.update(&home.identity()?.1.to_le_bytes()).update(&home.own_birth().unwrap_or(0).to_le_bytes());
+        hasher.update(id.as_bytes()).update(b"\n").update(text);
         Ok(format!("{id}-{}.json", &hasher.finalize().to_hex()[..32]))
     }
 }
@@ -144,24 +162,24 @@ impl Key {
 #[derive(Clone, Debug)]
 pub struct Inbox {
     home: PathBuf,
-    /// The folder with the key.
-    keys: Option<PathBuf>,
+    key: InboxKey,
 }
 
 impl Inbox {
-    pub fn of(home: &Path) -> Inbox {
-        Inbox { home: home.to_owned(), keys: KEYS.get().cloned() }
+    /// That of the run in the folder `home`; only requests with this key count.
+    pub fn of(home: &Path, key: &InboxKey) -> Inbox {
+        Inbox { home: home.to_owned(), key: key.clone() }
     }
 
-    /// The same with the key in this folder.
-    pub fn signed(home: &Path, keys: &Path) -> Inbox {
-        Inbox { home: home.to_owned(), keys: Some(keys.to_owned()) }
+    /// The folder of the run.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// The name of a file with this text that only a command of this user can give it.
     pub(super) fn sign(&self, home: &Folder, id: &str, text: &[u8]) -> io::Result<String> {
-        let key = self.keys.as_ref().and_then(|keys| Key::ensure(keys).ok());
-        let key = key.as_ref().or(OWN.as_ref()).ok_or(io::ErrorKind::Other)?;
+        let key = self.key.folder.as_ref().and_then(|folder| Key::ensure(folder).ok());
+        let key = key.as_ref().or(self.key.own()).ok_or(io::ErrorKind::Other)?;
         key.name(home, id, text)
     }
 
@@ -186,11 +204,11 @@ impl Inbox {
     /// Whether a command of this user has written this text into the file.
     fn is_own(&self, key: &mut Option<Key>, home: &Folder, name: &str, text: &[u8]) -> bool {
         if key.is_none() {
-            *key = self.keys.as_ref().and_then(|keys| Key::read(keys).ok().flatten());
+            *key = self.key.folder.as_ref().and_then(|folder| Key::read(folder).ok().flatten());
         }
         let Some((id, _)) = name.split_once('-') else { return false };
         let made = |key: &Key| key.name(home, id, text).is_ok_and(|own| own == name);
-        key.as_ref().is_some_and(made) || OWN.as_ref().is_some_and(made)
+        key.as_ref().is_some_and(made) || self.key.own().is_some_and(made)
     }
 
     /// The requests that are not in `seen`, the oldest first, and adds them to it. Other files are left alone.
@@ -263,7 +281,7 @@ mod tests {
     #[test]
     fn requests_are_taken_once_in_their_order_and_removed_when_they_are_done() {
         let home = tempfile::tempdir().unwrap();
-        let inbox = Inbox::signed(home.path(), &home.path().join("state"));
+        let inbox = Inbox::of(home.path(), &InboxKey::in_folder(home.path().join("state")));
         let mut seen = BTreeSet::new();
         assert_eq!(inbox.take(&mut seen), []);
         let names: Vec<String> =
@@ -285,7 +303,7 @@ mod tests {
     #[test]
     fn links_large_files_and_other_texts_are_not_taken() {
         let home = tempfile::tempdir().unwrap();
-        let inbox = Inbox::signed(home.path(), &home.path().join("state"));
+        let inbox = Inbox::of(home.path(), &InboxKey::in_folder(home.path().join("state")));
         let (folder, text) = (home.path().join(FOLDER), serde_json::to_string(&request("x")).unwrap());
         let key = Key::ensure(&home.path().join("state")).unwrap();
         let place = Folder::open(home.path()).unwrap();
@@ -307,8 +325,8 @@ mod tests {
     #[test]
     fn only_this_users_requests_are_taken() {
         let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let keys = home.path().join("state");
-        let inbox = Inbox::signed(home.path(), &keys);
+        let key = InboxKey::in_folder(home.path().join("state"));
+        let inbox = Inbox::of(home.path(), &key);
         let name = inbox.put(&request("x")).unwrap();
         let file = home.path().join(FOLDER).join(&name);
         let text = std::fs::read_to_string(&file).unwrap();
@@ -320,9 +338,9 @@ mod tests {
         assert_eq!(inbox.stored(), []);
         std::fs::create_dir(other.path().join(FOLDER)).unwrap();
         std::fs::write(other.path().join(FOLDER).join(&name), &text).unwrap();
-        assert_eq!(Inbox::signed(other.path(), &keys).stored(), []);
+        assert_eq!(Inbox::of(other.path(), &key).stored(), []);
         std::fs::write(&file, &text).unwrap();
-        assert_eq!(Inbox::signed(home.path(), &other.path().join("state")).stored(), []);
+        assert_eq!(Inbox::of(home.path(), &InboxKey::in_folder(other.path().join("state"))).stored(), []);
         assert_eq!(inbox.stored().len(), 1);
     }
 }

@@ -41,7 +41,7 @@ pub use durable::Durable;
 pub use events::Sources;
 pub use files::{Finder, MovedFiles, below_items, by_name, paths};
 pub use identity::{clock, keys_of, new_run_id, now, unix_millis};
-pub use inbox::{DecisionRequest, Inbox, InboxRequest, SignalRequest, sign_requests};
+pub use inbox::{DecisionRequest, Inbox, InboxKey, InboxRequest, SignalRequest};
 #[cfg(feature = "restate")]
 pub use logs::ReceivedLogs;
 #[cfg(feature = "restate")]

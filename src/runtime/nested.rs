@@ -39,8 +39,8 @@ pub async fn woken(inbox: Option<&Inbox>, hearing: &Hearing, wakes: Option<Durat
     }
 }
 
-/// Runs `run` to its end. It hears the requests in `inbox`. If the attempt is stopped, the run is cancelled, or paused if the outer run pauses. `None` if
-/// it ends without a result, by a panic.
+/// Runs `run` to its end. It hears the requests in `inbox`. If the attempt is stopped, the run is cancelled, or paused if
+/// the outer run pauses. `None` if it ends without a result, by a panic.
 ///
 /// # Errors
 /// The thread cannot be started.

@@ -9,7 +9,7 @@ use crate::journal::Lock;
 use crate::value::Object;
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -82,11 +82,13 @@ pub fn open_questions(home: &Path) -> Vec<OpenQuestion> {
     ids.into_iter().filter_map(|id| read(&folder, id)).collect()
 }
 
-/// Answers a question of the run in the folder `home`, and waits until its runner has taken the answer.
+/// Answers a question of the run with this inbox, by whose key the answer is signed, and waits until its runner has taken
+/// it.
 ///
 /// # Errors
 /// The answer cannot be written.
-pub fn answer_question(home: &Path, id: &str, answer: &QuestionAnswer) -> io::Result<Answering> {
+pub fn answer_question(inbox: &Inbox, id: &str, answer: &QuestionAnswer) -> io::Result<Answering> {
+    let home = inbox.home();
     let Some(question) = open_questions(home).into_iter().find(|question| question.id == id) else {
         return Ok(Answering::Gone);
     };
@@ -102,7 +104,7 @@ pub fn answer_question(home: &Path, id: &str, answer: &QuestionAnswer) -> io::Re
     let reply = PersonReply { agrees, by, note, values };
     let (folder, text) = (folder(home)?, serde_json::to_string(&reply)?);
     let name = format!("{id}.{}", new_run_id());
-    let name = Inbox::of(home).sign(&Folder::open(home)?, &name, text.as_bytes())?;
+    let name = inbox.sign(&Folder::open(home)?, &name, text.as_bytes())?;
     folder.replace(&name, text.as_bytes())?;
     let asked = format!("{id}{QUESTION}");
     let until = Instant::now() + PATIENCE;
@@ -140,7 +142,7 @@ fn read(folder: &Folder, id: String) -> Option<OpenQuestion> {
 /// Where the questions of a run are asked.
 #[derive(Clone)]
 pub struct QuestionDesk {
-    home: PathBuf,
+    inbox: Inbox,
     here: Option<Here>,
     away: bool,
 }
@@ -149,16 +151,16 @@ pub struct QuestionDesk {
 type Here = Arc<dyn Fn(Question) + Send + Sync>;
 
 impl QuestionDesk {
-    /// Those of the run in the folder `home`: at the terminal by `here`, and by other processes; with `away` a question
+    /// Those of the run with this inbox: at the terminal by `here`, and by other processes; with `away` a question
     /// waits for these also if the person at the terminal has left, or without one.
-    pub fn new(home: &Path, here: Option<Here>, away: bool) -> QuestionDesk {
+    pub fn new(inbox: Inbox, here: Option<Here>, away: bool) -> QuestionDesk {
         // What a killed runner has left is not asked any more.
-        if let Ok(folder) = folder(home) {
+        if let Ok(folder) = folder(inbox.home()) {
             for (name, _) in folder.entries_up_to(MOST).unwrap_or_default() {
                 let _ = folder.remove(name);
             }
         }
-        QuestionDesk { home: home.to_owned(), here, away }
+        QuestionDesk { inbox, here, away }
     }
 
     /// Asks until the question is answered, or its attempt has ended.
@@ -173,7 +175,7 @@ impl QuestionDesk {
             values: values.clone(),
             since: unix_millis(),
         };
-        let posted = if may_be_stored { Posted::post(&self.home, shown).ok() } else { None };
+        let posted = if may_be_stored { Posted::post(&self.inbox, shown).ok() } else { None };
         let (sender, mut heard) = oneshot::channel();
         let mut here = self.here.is_some();
         if let Some(ask) = &self.here {
@@ -219,16 +221,15 @@ struct Posted {
 }
 
 impl Posted {
-    fn post(home: &Path, question: OpenQuestion) -> io::Result<Posted> {
-        let inbox = Inbox::of(home);
-        let home = Folder::open(home)?;
+    fn post(inbox: &Inbox, question: OpenQuestion) -> io::Result<Posted> {
+        let home = Folder::open(inbox.home())?;
         let folder = home.make(FOLDER)?;
         let text = serde_json::to_string(&question)?;
         if text.len() > LARGEST {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         folder.replace(format!("{}{QUESTION}", question.id), text.as_bytes())?;
-        Ok(Posted { home, folder, id: question.id, inbox })
+        Ok(Posted { home, folder, id: question.id, inbox: inbox.clone() })
     }
 
     /// Takes the first answer, with its name.
@@ -260,9 +261,14 @@ mod tests {
     use super::*;
     use crate::adapter::question::Questions;
     use crate::adapter::redact::ItemRedactor;
+    use crate::runtime::InboxKey;
     use crate::value::Value;
     use serde_json::json;
     use tokio::sync::mpsc::unbounded_channel;
+
+    fn inbox(home: &Path) -> Inbox {
+        Inbox::of(home, &InboxKey::in_folder(home.join("state")))
+    }
 
     fn answer(agrees: bool, by: &str, values: Value) -> QuestionAnswer {
         let values = values.as_object().cloned().unwrap_or_default();
@@ -271,7 +277,10 @@ mod tests {
 
     async fn answered(home: &Path, id: &str, answer: QuestionAnswer) -> Answering {
         let (home, id) = (home.to_owned(), id.to_owned());
-        tokio::task::spawn_blocking(move || answer_question(&home, &id, &answer)).await.unwrap().unwrap()
+        tokio::task::spawn_blocking(move || answer_question(&inbox(&home), &id, &answer))
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// A question that a desk asks.
@@ -297,7 +306,7 @@ mod tests {
     async fn the_first_answer_counts_and_every_later_one_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let home = home.path();
-        let desk = QuestionDesk::new(home, None, true);
+        let desk = QuestionDesk::new(inbox(home), None, true);
         let size = AskedValue { name: "size".into(), schema: json!({"type": "integer"}), required: true };
         let reply = asked(&desk, vec![size.clone()]);
         assert_eq!(open_questions(home), [], "no process runs it");
@@ -338,7 +347,7 @@ mod tests {
         let _lock = Lock::acquire(home).unwrap();
         let (to, mut at_terminal) = unbounded_channel();
         let here: Here = Arc::new(move |question| drop(to.send(question)));
-        let desk = QuestionDesk::new(home, Some(here), false);
+        let desk = QuestionDesk::new(inbox(home), Some(here), false);
         // Answered elsewhere: the terminal does not ask any more.
         let reply = asked(&desk, Vec::new());
         let shown = at_terminal.recv().await.unwrap();
@@ -362,7 +371,7 @@ mod tests {
         assert_eq!(open_questions(home), []);
         // What a killed runner has left is gone with the next one.
         folder(home).unwrap().replace("x.question", b"{}").unwrap();
-        QuestionDesk::new(home, None, true);
+        QuestionDesk::new(inbox(home), None, true);
         assert_eq!(folder(home).unwrap().entries().unwrap(), []);
     }
 }

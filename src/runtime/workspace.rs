@@ -1,9 +1,9 @@
 //! The run's folder: a folder for each item's own files, and a scratch folder for data that is passed to agents in
 //! files.
 
-use super::Inbox;
 use super::files::{Finder, ITEMS, Room};
 use super::names::{folder_name, safe, short, short_attempt};
+use super::{Inbox, InboxKey};
 use crate::adapter::Declared;
 use crate::disk::Folder;
 use crate::event::ItemId;
@@ -154,6 +154,7 @@ pub struct Workspace {
     /// Created each time under a new random name, so that nothing can be placed in it in advance.
     scratch: Arc<Folder>,
     items: Arc<Folder>,
+    key: InboxKey,
 }
 
 impl Workspace {
@@ -208,16 +209,27 @@ impl Workspace {
             }
         }
         let scratch = folder.make_unique(SCRATCH)?;
-        Ok(Workspace { items: Arc::new(folder.make(ITEMS)?), scratch: Arc::new(scratch), folder })
+        let items = Arc::new(folder.make(ITEMS)?);
+        Ok(Workspace { items, scratch: Arc::new(scratch), folder, key: InboxKey::default() })
     }
 
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The decisions that other processes leave there.
+    /// Requests of other processes count if they have this key.
+    pub fn with_key(mut self, key: InboxKey) -> Self {
+        self.key = key;
+        self
+    }
+
+    pub fn key(&self) -> &InboxKey {
+        &self.key
+    }
+
+    /// The requests that other processes leave there.
     pub fn inbox(&self) -> Inbox {
-        Inbox::of(self.root())
+        Inbox::of(self.root(), &self.key)
     }
 
     /// The folder of an attempt of the item; `place` is its name there.

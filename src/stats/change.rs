@@ -32,7 +32,7 @@ pub struct Change {
     pub difference: Option<Figure>,
     /// The difference as a share of the old value; `None` if that is zero.
     pub share: Option<Figure>,
-    /// Whether it is worse than before by more than is allowed; always false without a gate.
+    /// Whether it is worse than before by more than is allowed; always false without a threshold.
     pub worse: bool,
     /// Whether it would be worse, but is below the noise floor.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -41,7 +41,7 @@ pub struct Change {
 
 /// By how much a step may be worse than before.
 #[derive(Clone, Debug)]
-pub struct Gate {
+pub struct Threshold {
     /// The allowed share of the old value, in percent.
     pub percent: Decimal,
     /// The noise floor of times: with fewer executions on either side, or a smaller difference, none is worse. A
@@ -57,7 +57,7 @@ pub struct Changes {
     /// The steps that only one record has.
     pub only_before: Vec<Arc<str>>,
     pub only_now: Vec<Arc<str>>,
-    /// How many figures a gate could compare.
+    /// How many figures a threshold could compare.
     pub compared: usize,
 }
 
@@ -91,8 +91,8 @@ impl Measure {
 }
 
 /// The changes from the groups of steps in `old` to those in `new`, in the order of `new`; removed steps come last.
-/// With a gate, a success rate or 95th percentile that worsened by more than it allows is marked.
-pub fn changes(old: &[Group], new: &[Group], gate: Option<&Gate>) -> Changes {
+/// With a threshold, a success rate or 95th percentile that worsened by more than it allows is marked.
+pub fn changes(old: &[Group], new: &[Group], threshold: Option<&Threshold>) -> Changes {
     let same = |one: &Group, other: &Group| one.phase() == other.phase();
     let pairs = new.iter().map(|now| (old.iter().find(|before| same(before, now)), Some(now)));
     let gone = old.iter().filter(|before| !new.iter().any(|now| same(before, now)));
@@ -110,7 +110,7 @@ pub fn changes(old: &[Group], new: &[Group], gate: Option<&Gate>) -> Changes {
         // For a step that only one record has, only its existence is compared.
         let all = before.is_some() && now.is_some();
         let figures = if all { &Measure::ALL[..] } else { &[Measure::Count] };
-        found.all.extend(figures.iter().filter_map(|figure| change(*figure, before, now, gate)));
+        found.all.extend(figures.iter().filter_map(|figure| change(*figure, before, now, threshold)));
     }
     found
 }
@@ -119,10 +119,12 @@ fn change(
     figure: Measure,
     before: Option<&Group>,
     now: Option<&Group>,
-    gate: Option<&Gate>,
+    threshold: Option<&Threshold>,
 ) -> Option<Change> {
     let phase = now.or(before)?.phase().cloned();
-    let worse = gate.zip(before.zip(now)).and_then(|(gate, (before, now))| worse(figure, before, now, gate));
+    let worse = threshold
+        .zip(before.zip(now))
+        .and_then(|(threshold, (before, now))| worse(figure, before, now, threshold));
     let (before, now) = (before.and_then(|group| figure.of(group)), now.and_then(|group| figure.of(group)));
     if before == now {
         return None;
@@ -150,18 +152,18 @@ enum Worse {
     Noise,
 }
 
-fn worse(figure: Measure, before: &Group, now: &Group, gate: &Gate) -> Option<Worse> {
+fn worse(figure: Measure, before: &Group, now: &Group, threshold: &Threshold) -> Option<Worse> {
     let ((was, was_of), (is, is_of)) = (figure.exact(before)?, figure.exact(now)?);
     // Both over one denominator; any increase from zero exceeds every share.
     let (was, is) = (was.multiply(&is_of)?, is.multiply(&was_of)?);
     let by = if figure == Measure::Success { was.subtract(&is) } else { is.subtract(&was) }?;
     // The error of an estimate does not count as a change.
-    let percent = gate.percent.add(&figure.error(before)?.max(figure.error(now)?))?;
+    let percent = threshold.percent.add(&figure.error(before)?.max(figure.error(now)?))?;
     if by <= Decimal::default() || by.multiply(&100.into())? <= was.multiply(&percent)? {
         return None;
     }
-    let few = before.count.min(now.count) < gate.executions;
-    let noise = figure == Measure::P95 && (few || by < gate.milliseconds);
+    let few = before.count.min(now.count) < threshold.executions;
+    let noise = figure == Measure::P95 && (few || by < threshold.milliseconds);
     Some(if noise { Worse::Noise } else { Worse::Yes })
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// The number of the row's name in each dimension, of which there are at most four.
 type Key = [u32; 4];
 
+/// Rows on their way to statistics: each is counted once, and none is stored.
 pub struct Fold {
     /// The dimensions that are shown.
     by: By,

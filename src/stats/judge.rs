@@ -192,8 +192,8 @@ fn find<'a>(step: &str, judged: &'a Judged) -> Result<Option<&'a Group>, Unknown
     let help = match nearest(&of_title, known()) {
         Some(name) => format!("did you mean '{name}'?"),
         None => {
-            let mut told = HashSet::new();
-            let names: Vec<&str> = known().filter(|name| told.insert(*name)).collect();
+            let mut listed = HashSet::new();
+            let names: Vec<&str> = known().filter(|name| listed.insert(*name)).collect();
             format!("the record has {}", words::first(&names, NAMED, names.len()))
         }
     };

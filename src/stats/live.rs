@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::session::{Entry, Layout, RowRef};
 use std::collections::HashMap;
 
+/// Statistics of a run while it runs, by the same fold as those of a trace.
 pub struct Live {
     fold: Fold,
     layout: Layout,

@@ -12,7 +12,7 @@ mod model;
 mod names;
 mod samples;
 
-pub use change::{Change, Changes, Gate, Measure, changes};
+pub use change::{Change, Changes, Measure, Threshold, changes};
 pub use fold::Fold;
 pub use judge::{FoundValue, Unknown, Verdict, expectant, judge, judge_all, judge_steps};
 pub use live::Live;

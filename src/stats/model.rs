@@ -9,6 +9,7 @@ use std::sync::Arc;
 /// The dimensions by which rows are grouped, in this order.
 pub type By = Vec<Dimension>;
 
+/// What rows are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
     Phase,
@@ -50,6 +51,7 @@ impl Serialize for Figure {
     }
 }
 
+/// The statistics of a record: of the whole run, and of each group of rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stats {
     pub run: RunStats,

@@ -2,6 +2,7 @@
 
 use crate::place::Place;
 use crate::program::{Told, told};
+use orderflow::runtime::{Inbox, InboxKey};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -73,8 +74,9 @@ fn home(place: &Place) -> String {
     format!(".orderflow/runs/{run}")
 }
 
-fn inbox(place: &Place) -> orderflow::runtime::Inbox {
-    orderflow::runtime::Inbox::signed(&place.path(&home(place)), &place.path(".state/orderflow"))
+fn inbox(place: &Place) -> Inbox {
+    let key = InboxKey::in_folder(place.path(".state/orderflow"));
+    Inbox::of(&place.path(&home(place)), &key)
 }
 
 /// What a command leaves for a runner that ended before it took it.

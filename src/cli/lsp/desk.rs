@@ -1,12 +1,12 @@
 //! The documents that an editor has open, with their latest texts, and what is known of each. A text in the editor takes
 //! precedence over its file, also where another document uses it.
 
-use super::super::children::{Library, normal};
+use super::super::children::Library;
 use super::super::document::Document;
 use super::super::settings::{self, Looked, Settings};
 use super::uri;
 use crate::diag::Source;
-use crate::disk::Named;
+use crate::disk::{Named, normal};
 use crate::lsp::{EditedPage, Encoding, KnownTypes, Mentions, OperatorNames, Places, report};
 use crate::value::in_conditions;
 use gen_lsp_types::{Diagnostic, TextDocumentContentChangeEvent, Uri};

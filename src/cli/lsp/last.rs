@@ -1,9 +1,9 @@
 //! The last run of a document: its figures by step, and its last failure.
 
-use super::super::children::normal;
 use super::super::runs::find;
 use super::super::trust::runs::{Owner, owner};
 use crate::diag::render::visible;
+use crate::disk::normal;
 use crate::event::{EventKind, ItemError, ItemEvent};
 use crate::history::History;
 use crate::value::words;

@@ -1,18 +1,16 @@
-//! A rename in all documents that share the name: those that run each other have the same values and types, and those with
-//! the same `orderflow.toml` have its agents and channels.
+//! A rename in all documents that share the name, which are looked for in the files around the document.
 
-use super::super::children::{Library, normal};
+use super::super::children::Library;
 use super::super::document::Document;
 use super::super::settings::FILE;
 use super::desk::{Desk, ReadDocument};
 use super::uri;
 use crate::diag::{Diagnostic, Replacement, Source, fix};
-use crate::disk::{self, Kind, Named};
-use crate::lsp::{self, Entity, Mentions, NotRenamed, Places};
-use crate::spec::{self, Spec, Step};
-use crate::value::in_conditions;
+use crate::disk::{self, Kind, Named, normal};
+use crate::lsp::{self, Entity, LinkedDocuments, NotRenamed, Places};
+use crate::spec;
 use gen_lsp_types::{TextEdit, Uri, WorkspaceEdit};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// The most files and folders that are looked at for other documents.
@@ -42,18 +40,25 @@ pub fn rename(desk: &mut Desk, uri: &str, offset: usize, new: &str) -> Result<Wo
             return Ok(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() });
         }
         let place = Place::of(&own, &normal(&read.settings.folder), read.settings.file.is_some());
-        let all = Shared::around(desk, &own, place, bound)?;
-        for (path, entity) in all.with(&own, &mention.entity, bound) {
+        let mut documents = vec![(own.clone(), true)];
+        for (path, has_settings) in place.documents()? {
+            let text = desk.current(&path).unwrap_or_default();
+            if text.contains("document::") || bound && has_settings {
+                documents.push((path, has_settings));
+            }
+        }
+        let linked = LinkedDocuments::of(documents, &|path| desk.current(path));
+        for (path, entity) in linked.sharing(&own, &mention.entity, bound) {
             let Some(text) = desk.current(&path).filter(|_| path != own) else { continue };
             let other = desk.analyse(Some(&path), &text);
             let Some(mention) = other.mentions().of_entity(&entity).next().cloned() else { continue };
-            let shown = all.shown(&path);
+            let shown = place.shown(&path);
             let found = lsp::renamed(&other.page(), other.mentions(), &mention, new);
             let (here, _) = found.map_err(|NotRenamed(why)| NotRenamed(format!("{shown}: {why}")))?;
             changes.insert(uri::uri(&path), edits(&other.document.source, &other.places, &here));
             texts.insert(path, changed(&other.document, &here)?);
         }
-        all.check(desk, &texts)?;
+        check(desk, &linked, &texts, &place)?;
     }
     Ok(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() })
 }
@@ -73,151 +78,29 @@ fn edits(source: &Source, places: &Places, changes: &[Replacement]) -> Vec<TextE
     changes.iter().map(edit).collect()
 }
 
-/// A document as far as names are shared.
-struct Known {
-    spec: Spec,
-    mentions: Mentions,
-    /// The steps that run documents, by their places, with the files.
-    runs: Vec<(usize, PathBuf)>,
-    /// Whether it has the same `orderflow.toml`.
-    bound: bool,
-}
-
-/// The documents of a folder and those that they run.
-struct Shared {
-    root: PathBuf,
-    all: BTreeMap<PathBuf, Known>,
-}
-
-impl Shared {
-    /// Those of a place that run documents, with what they run, and `own`; with `every`, all that have its settings.
-    fn around(desk: &Desk, own: &Path, place: Place, every: bool) -> Result<Shared, NotRenamed> {
-        let found = place.documents()?;
-        let mut shared = Shared { root: place.root, all: BTreeMap::new() };
-        let mut open = vec![(own.to_owned(), true)];
-        for (path, bound) in found {
-            let text = desk.current(&path).unwrap_or_default();
-            if text.contains("document::") || every && bound {
-                open.push((path, bound));
-            }
-        }
-        while let Some((path, bound)) = open.pop() {
-            if shared.all.contains_key(&path) {
-                continue;
-            }
-            let Some(text) = desk.current(&path) else { continue };
-            let source = Source::new(path.display().to_string(), text);
-            let (spec, _) = spec::parse(&source);
-            let folder = path.parent().unwrap_or(Path::new(""));
-            let steps = spec.steps.iter().enumerate().filter(|(_, step)| !step.implied);
-            let runs: Vec<(usize, PathBuf)> = steps
-                .filter_map(|(at, step)| Some((at, step.annotations.document.as_ref()?)))
-                .map(|(at, written)| (at, normal(&folder.join(&written.value))))
-                .collect();
-            open.extend(runs.iter().map(|(_, path)| (path.clone(), bound)));
-            let mentions = Mentions::of(&source, &spec);
-            shared.all.insert(path, Known { spec, mentions, runs, bound });
-        }
-        Ok(shared)
-    }
-
-    /// A path as people name it.
-    fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
-    }
-
-    /// The pairs of documents of which one runs the other, with the step that does.
-    fn links(&self) -> impl Iterator<Item = (&Path, &Step, &Path)> {
-        self.all.iter().flat_map(|(outer, known)| {
-            let step = |at: &usize| known.spec.steps.get(*at);
-            known
-                .runs
-                .iter()
-                .filter_map(move |(at, inner)| Some((outer.as_path(), step(at)?, inner.as_path())))
-        })
-    }
-
-    /// The documents that have the same thing, with its name there.
-    fn with(&self, own: &Path, entity: &Entity, bound: bool) -> BTreeSet<(PathBuf, Entity)> {
-        let mut found = BTreeSet::from([(own.to_owned(), entity.clone())]);
-        match entity {
-            Entity::Agent(_) | Entity::Channel(_) if bound => {
-                let all = self.all.iter().filter(|(_, known)| known.bound);
-                found.extend(all.map(|(path, _)| (path.clone(), entity.clone())));
-            }
-            Entity::Value(_) | Entity::Type(_) => {
-                let mut open = vec![own.to_owned()];
-                while let Some(path) = open.pop() {
-                    for (outer, step, inner) in self.links() {
-                        let other = match (outer == path, inner == path) {
-                            (true, _) => inner,
-                            (_, true) => outer,
-                            _ => continue,
-                        };
-                        let passes = match entity {
-                            Entity::Value(name) => self.passes(name, step, outer, inner),
-                            _ => self.mentions(other, entity),
-                        };
-                        if passes && found.insert((other.to_owned(), entity.clone())) {
-                            open.push(other.to_owned());
-                        }
-                    }
-                }
-            }
-            _ => {}
-        }
-        found
-    }
-
-    fn mentions(&self, path: &Path, entity: &Entity) -> bool {
-        self.all.get(path).is_some_and(|known| known.mentions.of_entity(entity).next().is_some())
-    }
-
-    /// Whether a step passes a value between the documents: its signature names it; without one, both have it as an input.
-    fn passes(&self, name: &str, step: &Step, outer: &Path, inner: &Path) -> bool {
-        let Some(signature) = &step.signature else {
-            let entity = Entity::Value(name.to_owned());
-            let makes = |known: &Known| {
-                let made = known.spec.steps.iter().flat_map(|step| &step.signature);
-                made.flat_map(|one| &one.outputs).any(|port| in_conditions(&port.name.value) == name)
-            };
-            let takes = |path: &Path| self.mentions(path, &entity) && !self.all.get(path).is_some_and(makes);
-            return takes(inner) && takes(outer);
+/// Refuses changes after which a document has more errors, with those that run it.
+fn check(
+    desk: &Desk,
+    linked: &LinkedDocuments,
+    texts: &BTreeMap<PathBuf, String>,
+    place: &Place,
+) -> Result<(), NotRenamed> {
+    for path in linked.with_runners(texts.keys().map(PathBuf::as_path)) {
+        let Some(text) = desk.current(path) else { continue };
+        let after = texts.get(path).unwrap_or(&text).clone();
+        let old = |path: &Path| desk.current(path);
+        let new = |path: &Path| texts.get(&normal(path)).cloned().or_else(|| desk.current(path));
+        let read: ReadDocument = desk.analyse(Some(path), &text);
+        let name = path.display().to_string();
+        let errors = |text: String, library: &Library<'_>| {
+            let document = Document::edited(name.clone(), text, &read.settings, library);
+            document.problems.iter().filter(|problem: &&Diagnostic| problem.is_error()).count()
         };
-        let mut ports = signature.inputs.iter().chain(&signature.outputs);
-        ports.any(|port| in_conditions(&port.name.value) == name)
-    }
-
-    /// Refuses changes after which a document has more errors, with those that run it.
-    fn check(&self, desk: &Desk, texts: &BTreeMap<PathBuf, String>) -> Result<(), NotRenamed> {
-        let mut concerned: BTreeSet<&Path> = texts.keys().map(PathBuf::as_path).collect();
-        loop {
-            let outer = self.links().filter(|(_, _, inner)| concerned.contains(inner));
-            let outer: Vec<&Path> = outer.map(|(outer, ..)| outer).collect();
-            let before = concerned.len();
-            concerned.extend(outer);
-            if concerned.len() == before {
-                break;
-            }
+        if errors(after, &Library::Edited(&new)) > errors(text, &Library::Edited(&old)) {
+            return refused(format!("with this name {} would mean something else", place.shown(path)));
         }
-        for path in concerned {
-            let Some(text) = desk.current(path) else { continue };
-            let after = texts.get(path).unwrap_or(&text).clone();
-            let old = |path: &Path| desk.current(path);
-            let new = |path: &Path| texts.get(&normal(path)).cloned().or_else(|| desk.current(path));
-            let read: ReadDocument = desk.analyse(Some(path), &text);
-            let name = path.display().to_string();
-            let errors = |text: String, library: &Library<'_>| {
-                let document = Document::edited(name.clone(), text, &read.settings, library);
-                document.problems.iter().filter(|problem: &&Diagnostic| problem.is_error()).count()
-            };
-            if errors(after, &Library::Edited(&new)) > errors(text, &Library::Edited(&old)) {
-                let shown = self.shown(path);
-                return refused(format!("with this name {shown} would mean something else"));
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Where other documents are looked for: in the repository; without one, below the folder of `orderflow.toml`; else beside
@@ -238,6 +121,11 @@ impl Place {
         let deep = repository.is_some() || has_settings;
         let root = repository.unwrap_or_else(|| settings.to_owned());
         Place { root, deep, settings: settings.to_owned() }
+    }
+
+    /// A path as people name it.
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 
     /// The markdown files, each with whether the settings are those of its folder. Hidden folders and those of

@@ -361,7 +361,7 @@ fn definition(read: &ReadDocument, offset: usize) -> Vec<Location> {
         }
         Entity::Document(path) => {
             let folder = read.document.path().parent().unwrap_or(Path::new(""));
-            let path = super::super::children::normal(&folder.join(path));
+            let path = crate::disk::normal(&folder.join(path));
             let top = Position { line: 0, character: 0 };
             vec![Location { uri: uri::uri(&path), range: Range { start: top, end: top } }]
         }

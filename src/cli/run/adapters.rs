@@ -155,7 +155,8 @@ impl<'a> Making<'a> {
         let bindings = Box::new(move || base.lend(redactor.clone().of_values(secrets.secrets())));
         let text = DocumentText { path: child.source.name.clone(), text: child.source.text.clone() };
         let spans = self.bound.spans.as_ref().map(|sink| destination(sink, &text.path, steps));
-        let made = Arc::new(ChildDocument { text, graph, policy, bindings, spans });
+        let inbox_key = self.bound.workspace.key().clone();
+        let made = Arc::new(ChildDocument { text, graph, policy, bindings, spans, inbox_key });
         self.known.insert(place, made.clone());
         Ok(made)
     }

@@ -18,7 +18,6 @@ use crate::history::{
     try_lock, withdraw_cancel,
 };
 use crate::journal::{self, LockError};
-use crate::runtime::Inbox;
 use crate::spec;
 use crate::value::words;
 use crate::view::outcome;
@@ -139,7 +138,7 @@ fn go_on_with(
         taken.retry = retry;
     }
     taken.history.check_inner(&taken.retry, &taken.inner)?;
-    let ignored = Inbox::of(&home).ignored();
+    let ignored = trust::inbox(&home).ignored();
     if ignored > 0 {
         let files = words::count(ignored, "file");
         terminal.talk(&format!(
@@ -250,8 +249,8 @@ pub(super) fn ended_text(history: &History, name: &str) -> anyhow::Result<String
 }
 
 fn tell_ended(history: &History, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let told = ended_text(history, &visible(&find::called(history.home())?))?;
-    terminal.talk(&(told + "\n"));
+    let ended = ended_text(history, &visible(&find::called(history.home())?))?;
+    terminal.talk(&(ended + "\n"));
     Ok(())
 }
 

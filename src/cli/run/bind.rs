@@ -163,10 +163,10 @@ pub fn find<'a>(
     }
     for (document, mut problems) in search.problems {
         // A problem that was shown as a warning is not shown again.
-        let told = |problem: &Diagnostic| {
+        let is_reported = |problem: &Diagnostic| {
             document.problems.iter().any(|known| (known.code, known.span) == (problem.code, problem.span))
         };
-        problems.retain(|problem| !told(problem));
+        problems.retain(|problem| !is_reported(problem));
         problems.sort_by_key(|problem| problem.span);
         terminal.talk(&render::human(&document.source, &problems, terminal.talk_colour()));
     }

@@ -138,10 +138,11 @@ mod restate {
     use super::super::{bind, live::leave};
     use super::*;
     use crate::adapter::exchanges::Exchanges;
+    use crate::cli::trust;
     use crate::cluster::{self, Client, Followed, Item, Route, SentRetry, Start};
     use crate::diag::render::visible;
     use crate::history::{Tracing, graph_of, is_cancelled};
-    use crate::runtime::{self, Attempts, Inbox, NewItem, RunsFolder, Workspace, unix_millis};
+    use crate::runtime::{self, Attempts, NewItem, RunsFolder, Workspace, unix_millis};
     use crate::spans::TraceContext;
     use anyhow::Context;
     use std::path::{Path, PathBuf};
@@ -241,9 +242,9 @@ mod restate {
                 let home = home.clone();
                 move || is_cancelled(&home)
             };
-            let listened = runtime::listen(leave, cancelled, Inbox::of(&home));
+            let listened = runtime::listen(leave, cancelled, trust::inbox(&home));
             let (requests, _sender, caught) = listened.context("cannot listen for signals")?;
-            let Followed { news, requests: pass_on } = client.follow(generation, known, Inbox::of(&home));
+            let Followed { news, requests: pass_on } = client.follow(generation, known, trust::inbox(&home));
             let outcome = runner.follow(observers, requests, (news, pass_on), waits).await;
             anyhow::Ok((outcome, caught))
         });
@@ -259,7 +260,7 @@ mod restate {
     pub fn deliver(home: &Path, options: &RunOptions, run: &str) {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let (Ok(tokio), Ok(client)) = (tokio, Client::new(&options.ingress, run)) else { return };
-        let inbox = Inbox::of(home);
+        let inbox = trust::inbox(home);
         tokio.block_on(async {
             // The rest is delivered later.
             let _ = tokio::time::timeout(PATIENCE, client.deliver(&inbox)).await;

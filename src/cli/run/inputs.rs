@@ -205,9 +205,9 @@ fn stubbed(launch: &Launch, part: &Part, given: &mut Given) -> anyhow::Result<Ve
     }
     let missing: Vec<&Upstream> = open.into_iter().filter(|upstream| !upstream.optional).collect();
     let Some(first) = missing.first() else { return Ok(Vec::new()) };
-    let told =
+    let lacks =
         missing.iter().map(|upstream| format!("`{}` from {}", name(upstream), visible(&upstream.maker)));
-    let message = format!("no value for {}; nothing was run", told.collect::<Vec<_>>().join(", "));
+    let message = format!("no value for {}; nothing was run", lacks.collect::<Vec<_>>().join(", "));
     let help = format!("give --input {}=VALUE, or --stub for a stubbed value", name(first));
     Err(Stop::new(Exit::Invalid, message).help(help).into())
 }

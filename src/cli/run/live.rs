@@ -4,34 +4,29 @@ use super::super::allowed;
 use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::runs::find;
-use super::super::runs::gist::Gist;
 use super::super::serve::is_served;
 use super::super::settings::Settings;
-use super::super::stats::gate;
 use super::super::terminal::Terminal;
 use super::super::trust;
 use super::adapters::Bound;
 use super::channels::Channels;
+use super::ending::Driven;
 use super::inputs::{self, Before, Work};
 use super::people::{DecidedHere, Desk, Reached};
 use super::progress::Progress;
 use super::record::Trace;
-use super::report::{self, Finished, conclude, show, tell_trouble, written};
 use super::results::Results;
 use super::telemetry::Telemetry;
-use super::waits;
 use super::write::{self, NewRows};
-use super::{Launch, LogFormat, bind, described, elsewhere, limits, logged, not_alone, notices, paths};
+use super::{Launch, bind, described, elsewhere, limits, not_alone, notices, paths};
 use crate::diag::render::visible;
 use crate::engine::Policy;
-use crate::event::StopReason;
 use crate::graph::Graph;
 use crate::history::{
-    Basis, DriveOutcome, History, ItemsFrom, LockedRun, New, Outline, People, Prepared, RunEnd, Runner,
-    Tracing, is_cancelled,
+    Basis, DriveOutcome, ItemsFrom, LockedRun, New, Outline, People, Prepared, Runner, Tracing, is_cancelled,
 };
 use crate::journal;
-use crate::runtime::{self, Bindings, Caught, Inbox, Observer, Workspace};
+use crate::runtime::{self, Bindings, Caught, Observer, RunsFolder, Workspace};
 use crate::session::Head;
 use crate::spans::TraceContext;
 use anyhow::Context;
@@ -66,21 +61,7 @@ pub fn run(
         false => bind::find(document, &part.graph, settings, stub, replays, terminal),
     };
     let before = taken.as_ref().map(before).transpose()?;
-    let alone = launch.show.is_quiet() || !trust::answers(terminal);
-    let lacks_source = part.graph.awaited().iter().any(|kind| !settings.brings(kind));
-    let inner_gates = document.run_by(&part.graph).into_iter().any(|(_, child)| !child.gates.is_empty());
-    let waits = alone && !part.graph.gates.is_empty() || inner_gates || lacks_source;
-    if launch.no_journal && !launch.wait && waits {
-        let message =
-            "a run that waits for a person or an event is resumed from its journal; nothing was run";
-        let help = "leave out --no-journal, or give --wait to keep the run alive";
-        return Err(Stop::new(Exit::Usage, message).help(help).into());
-    }
-    let compensates = |graph: &Graph| graph.steps.iter().any(|step| step.compensate.is_some());
-    if launch.no_journal && document.run_by(&part.graph).into_iter().any(|(_, graph)| compensates(graph)) {
-        let message = "a document that a step runs is compensated from its journal, and one has compensations; nothing was run";
-        return Err(Stop::new(Exit::Usage, message).help("leave out --no-journal").into());
-    }
+    refuse_unstored(&launch, document, &part.graph, settings, terminal)?;
     // Asked before its items are read, which may take long.
     let agreed = Cell::new(false);
     let allowed = |terminal: &mut Terminal| match doers.is_err() || launch.trust {
@@ -121,22 +102,7 @@ pub fn run(
         false => None,
     };
     let exchanges = launch.exchanges.open(taken.is_some())?;
-    let (id, workspace) = match &taken {
-        Some(taken) => (taken.history.header().run.clone(), Workspace::open(taken.history.home())),
-        None => {
-            let id = launch.id.take().unwrap_or_else(runtime::new_run_id);
-            let store = find::store(&settings.folder);
-            let (runtime::RunsFolder::Beside(folder) | runtime::RunsFolder::In(folder)) = &store;
-            paths::text("the path of the run's folder", folder)?;
-            let workspace = Workspace::create(&store, &id);
-            (id, workspace)
-        }
-    };
-    let workspace = workspace.map_err(|error| match &taken {
-        Some(taken) => unusable(taken.history.home(), &error),
-        None => no_folder(&find::store(&settings.folder), &error),
-    })?;
-    paths::text("the path of the run's folder", workspace.root())?;
+    let (id, workspace) = folder(&mut launch, settings, taken.as_ref())?;
     let home = workspace.root().to_owned();
     let channels = Channels::bind(&part.graph, settings)?;
     let telemetry = Telemetry::start(terminal);
@@ -187,7 +153,7 @@ pub fn run(
         None => format!("{:.3}", runtime::now()),
     };
     let (workflow, source) = (graph.title.clone(), document.source.name.clone());
-    let mut head = Head { run: id.clone(), workflow, source, started: started.clone(), complete: false };
+    let head = Head { run: id.clone(), workflow, source, started: started.clone(), complete: false };
     let rows = launch.options.write.then(NewRows::default);
     let record = match launch.no_journal {
         true => Trace::new(&graph, Some(launch.options.trace()), rows)?,
@@ -293,105 +259,24 @@ pub fn run(
         terminal.talk(&format!("warning: cannot store that you started this run: {why}\n"));
         terminal.talk("  help: set XDG_STATE_HOME to a folder of yours, or orderflow adopt has to take the run over before it can be resumed\n");
     }
-    let left = work.total().saturating_sub(outcome.run.tally().admitted);
-    let done = outcome.run.stopped().is_none() && !outcome.waits() && !outcome.left;
-    head.complete = outcome.trouble.is_none() && done && left == 0;
-    // Whatever failed, the events so far are shown.
-    let finished = record.finish(&head, left).map(|mut finished| {
-        finished.judge(&graph);
-        let published = if launch.no_journal { Ok(()) } else { finished.publish(&launch, &home, terminal) };
-        (finished, published)
-    });
-    let shown = finished.as_ref().ok().map(|(finished, _)| finished);
     let called = find::called(&home)?;
     let results = results.text((!launch.no_journal).then_some(&called));
-    tell(&launch, (&head.run, &outcome), (shown, &results), (&graph, work.total()), terminal)?;
-    if !launch.show.is_quiet() {
-        report::stubbed(&stubbed_steps, &work.stubbed, terminal);
-    }
-    if outcome.run.stopped() == Some(StopReason::Interrupted) && !launch.no_journal && !launch.show.is_quiet()
-    {
-        let name = visible(&find::called(&home)?);
-        terminal.talk(&format!("the run is paused; continue it with orderflow resume {name}\n"));
-    }
-    if outcome.left && !launch.show.is_quiet() {
-        let name = visible(&find::called(&home)?);
-        terminal.talk(&format!(
-            "the run continues without this command; follow it with orderflow resume {name}, or end it with orderflow cancel {name}\n"
-        ));
-    }
-    // The reason of the exit code, so also where only the result is shown. Events have it already.
-    if outcome.waits() && launch.show.log_format != LogFormat::Json {
-        let name = visible(&find::called(&home)?);
-        waits::waiting(&outcome.run, &graph, &name, terminal);
-        if !launch.no_journal && graph.documents().next().is_some() {
-            waits::waiting_inside(&History::open(&home)?, &name, terminal)?;
-        }
-        waits::awaiting(&outcome.run, &graph, &name, terminal);
-    }
-    if launch.show.log_format != LogFormat::Json {
-        report::not_published(&outcome.run, launch.show.quiet, terminal);
-    }
-    let (finished, published) = match (outcome.trouble.as_ref(), finished) {
-        (Some(one), Err(other)) => {
-            terminal.error(one);
-            return Err(other);
-        }
-        (_, finished) => finished?,
+    let driven = Driven {
+        launch: &launch,
+        document,
+        graph: &graph,
+        phases: &phases,
+        home: &home,
+        head,
+        total: work.total(),
+        outcome,
+        caught,
+        results,
+        stubbed: (stubbed_steps, &work.stubbed),
+        outline: (!resumed).then_some(outline),
+        basis,
     };
-    if !launch.show.is_quiet() {
-        written(&finished, terminal);
-        if !launch.no_journal && outcome.ending().is_some() {
-            report::next(&outcome.run, &called, terminal);
-        }
-    }
-    let ending = outcome.ending();
-    let paused = ending.is_none() && !launch.no_journal;
-    let waits = outcome.waits();
-    if let Some(trouble) = outcome.trouble {
-        return Err(trouble);
-    }
-    published?;
-    let met = gate::all_met(&finished.verdicts, terminal);
-    let exit = match ending {
-        Some(ending) => Exit::from(ending),
-        None if waits => Exit::NeedsPerson,
-        None if caught.number() == Some(15) => Exit::Terminated,
-        None => Exit::Interrupted,
-    };
-    // Resuming the run publishes them.
-    let unpublished = outcome.run.not_published().next().is_some();
-    let exit = if exit == Exit::Ok && (!met || unpublished) { Exit::Failed } else { exit };
-    if launch.show.log_format == LogFormat::Json {
-        let tally = finished.tally(outcome.run.tally().admitted);
-        let ended = report::ended(&outcome.run, tally, work.total(), (&head.run, &called), exit.code());
-        terminal.talk(&logged::text(&ended));
-    }
-    // The rows of a paused run are added when it has ended.
-    if let Some(kept) = finished.kept.filter(|_| !paused)
-        && let Err(error) = write::write(&launch, document, &phases, (&head.run, &home), kept, terminal)
-    {
-        // The end of the run takes precedence over the error.
-        if !matches!(exit, Exit::Ok | Exit::Failed | Exit::NeedsPerson) {
-            terminal.error(&error);
-            return Ok(exit);
-        }
-        return Err(error);
-    }
-    if !launch.no_journal {
-        match ending {
-            Some(_) if unpublished => {}
-            Some(RunEnd::Ok) if !met => RunEnd::Failed.store(&home),
-            Some(ending) => ending.store(&home),
-            None => {}
-        }
-        // A resumed run has only seen a part, and the effects of an interruption are not in the journal.
-        if !resumed && ending.is_some() {
-            outline.unmet = !met;
-            Gist::new(&graph.title, &document.source.name, &outline, basis, false).store(&home);
-        }
-    }
-    Ok(exit)
+    driven.end(record, terminal)
 }
 
 /// The items of a resumed run.
@@ -404,34 +289,64 @@ fn before(taken: &LockedRun) -> anyhow::Result<Before<'_>> {
     })
 }
 
-/// Shows how the run ended.
-fn tell(
+/// Refuses a run without a journal that needs one.
+fn refuse_unstored(
     launch: &Launch,
-    (id, outcome): (&str, &DriveOutcome),
-    (finished, results): (Option<&Finished>, &str),
-    (graph, total): (&Graph, u64),
+    document: &Document,
+    graph: &Graph,
+    settings: &Settings,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
-    let run = &outcome.run;
-    if let Some(finished) = finished {
-        let ended = (id, run, graph);
-        show(launch.show.format, finished, Some(ended), (results, launch.show.tables), terminal)?;
+    if !launch.no_journal {
+        return Ok(());
     }
-    if !launch.show.is_quiet() {
-        let tally = finished.map_or(run.tally(), |finished| finished.tally(run.tally().admitted));
-        conclude(run, tally, total, graph, terminal);
+    let alone = launch.show.is_quiet() || !trust::answers(terminal);
+    let lacks_source = graph.awaited().iter().any(|kind| !settings.brings(kind));
+    let inner_gates = document.run_by(graph).into_iter().any(|(_, child)| !child.gates.is_empty());
+    let waits = alone && !graph.gates.is_empty() || inner_gates || lacks_source;
+    if !launch.wait && waits {
+        let message =
+            "a run that waits for a person or an event is resumed from its journal; nothing was run";
+        let help = "leave out --no-journal, or give --wait to keep the run alive";
+        return Err(Stop::new(Exit::Usage, message).help(help).into());
     }
-    if let Some(finished) = finished {
-        report::left_out(finished, graph, !launch.show.is_quiet(), terminal);
+    let compensates = |graph: &Graph| graph.steps.iter().any(|step| step.compensate.is_some());
+    if document.run_by(graph).into_iter().any(|(_, graph)| compensates(graph)) {
+        let message = "a document that a step runs is compensated from its journal, and one has compensations; nothing was run";
+        return Err(Stop::new(Exit::Usage, message).help("leave out --no-journal").into());
     }
-    tell_trouble(run, graph, launch.no_journal, terminal);
     Ok(())
 }
 
-fn no_folder(store: &runtime::RunsFolder, error: &std::io::Error) -> Stop {
+/// The name of the run and its folder, which is made for a new one.
+fn folder(
+    launch: &mut Launch,
+    settings: &Settings,
+    taken: Option<&LockedRun>,
+) -> anyhow::Result<(String, Workspace)> {
+    let (id, workspace) = match taken {
+        Some(taken) => {
+            let home = taken.history.home();
+            let workspace = Workspace::open(home).map_err(|error| unusable(home, &error))?;
+            (taken.history.header().run.clone(), workspace)
+        }
+        None => {
+            let id = launch.id.take().unwrap_or_else(runtime::new_run_id);
+            let store = find::store(&settings.folder);
+            let (RunsFolder::Beside(folder) | RunsFolder::In(folder)) = &store;
+            paths::text("the path of the run's folder", folder)?;
+            let workspace = Workspace::create(&store, &id).map_err(|error| no_folder(&store, &error))?;
+            (id, workspace)
+        }
+    };
+    paths::text("the path of the run's folder", workspace.root())?;
+    Ok((id, workspace.with_key(trust::inbox_key())))
+}
+
+fn no_folder(store: &RunsFolder, error: &std::io::Error) -> Stop {
     let (folder, named) = match store {
-        runtime::RunsFolder::Beside(folder) => (folder, false),
-        runtime::RunsFolder::In(folder) => (folder, true),
+        RunsFolder::Beside(folder) => (folder, false),
+        RunsFolder::In(folder) => (folder, true),
     };
     let why = match error.kind() {
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory if named => "it is not a folder".to_owned(),
@@ -463,7 +378,7 @@ fn drive(
     let home = runner.home().to_owned();
     let mut items = work.stream(runner.run.tally().admitted)?;
     let driven = tokio.block_on(async {
-        let inbox = Inbox::of(&home);
+        let inbox = trust::inbox(&home);
         let cancelled = move || is_cancelled(&home);
         let listened = runtime::listen(leave, cancelled, inbox);
         let (requests, sender, caught) = listened.context("cannot listen for signals")?;

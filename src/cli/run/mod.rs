@@ -8,6 +8,7 @@ mod channels;
 mod described;
 mod display;
 mod elsewhere;
+mod ending;
 mod explain;
 mod inputs;
 mod limits;

@@ -4,14 +4,12 @@ use super::super::settings::Settings;
 use super::super::terminal::Terminal;
 use super::bind::environment;
 use super::people::Desk;
-use crate::adapter::InnerGate;
+use crate::adapter::ShownGate;
 use crate::adapter::notify::notify;
 use crate::adapter::program::Program;
 use crate::adapter::question::Question;
 use crate::diag::render::visible;
-use crate::event::UnixMillis;
 use crate::runtime::{clock, unix_millis};
-use crate::value::Value;
 use anyhow::Context;
 use serde_json::json;
 use std::sync::Arc;
@@ -35,52 +33,21 @@ pub fn notifier(settings: &Settings) -> anyhow::Result<Option<Program>> {
 
 /// The work of informing and asking, until the run is over.
 pub struct Attendance {
-    pub told: Option<JoinHandle<u64>>,
+    pub informing: Option<JoinHandle<u64>>,
 }
 
-/// A gate, or what an agent asks, as people see it.
-pub struct ShownGate {
-    pub title: String,
-    /// The key of the item; `None` for the steps for all items.
-    pub item: Option<String>,
-    pub key: Arc<str>,
-    pub question: String,
-    pub by: Option<String>,
-    pub since: UnixMillis,
-    pub until: Option<UnixMillis>,
-    pub inputs: Vec<(String, Arc<Value>)>,
-    /// The agent, if it is a question that one asks during its attempt.
-    pub agent: Option<String>,
-}
-
-impl ShownGate {
-    pub fn of(gate: &InnerGate) -> ShownGate {
-        ShownGate {
-            title: gate.title.clone(),
-            item: Some(gate.key.to_string()),
-            key: gate.key.clone(),
-            question: gate.question.clone(),
-            by: gate.by.clone(),
-            since: gate.since,
-            until: gate.until,
-            inputs: gate.inputs.clone(),
-            agent: None,
-        }
-    }
-
-    /// What an agent asks.
-    pub fn asked(question: &Question) -> ShownGate {
-        ShownGate {
-            title: question.step.to_string(),
-            item: Some(question.item.to_string()),
-            key: question.item.clone(),
-            question: question.text.clone(),
-            by: None,
-            since: unix_millis(),
-            until: None,
-            inputs: Vec::new(),
-            agent: Some(question.agent.as_deref().unwrap_or_default().to_owned()),
-        }
+/// What an agent asks, as people see it.
+pub fn asked(question: &Question) -> ShownGate {
+    ShownGate {
+        title: question.step.to_string(),
+        item: Some(question.item.to_string()),
+        key: question.item.clone(),
+        question: question.text.clone(),
+        by: None,
+        since: unix_millis(),
+        until: None,
+        inputs: Vec::new(),
+        agent: Some(question.agent.as_deref().unwrap_or_default().to_owned()),
     }
 }
 
@@ -148,8 +115,8 @@ pub async fn tell_all(desk: Arc<Desk>, mut tells: UnboundedReceiver<ShownGate>) 
 impl Attendance {
     /// Waits until all notifications were sent, for a while; the sender of those that wait is gone by then.
     pub async fn close(self, terminal: &mut Terminal) {
-        let Some(told) = self.told else { return };
-        match tokio::time::timeout(REST, told).await {
+        let Some(informing) = self.informing else { return };
+        match tokio::time::timeout(REST, informing).await {
             Ok(Ok(failed @ 2..)) => {
                 terminal.talk(&format!("warning: the command of [notify] failed {failed} times\n"));
             }

@@ -2,12 +2,13 @@
 
 use super::super::approve::user;
 use super::super::terminal::Terminal;
+use super::super::trust;
 use super::display::Display;
-use super::notices::{Attendance, ShownGate, tell_all};
+use super::notices::{self, Attendance, tell_all};
 use super::questions::{self, Input};
 use crate::adapter::program::Program;
 use crate::adapter::question::Question;
-use crate::adapter::{InnerGate, InnerGates};
+use crate::adapter::{InnerGate, InnerGates, ShownGate};
 use crate::diag::render::{visible, visible_json};
 use crate::engine::Ask;
 use crate::event::{Decision, Event, EventKind, GateId, ItemEvent, ItemId};
@@ -86,14 +87,14 @@ impl Desk {
     /// Begins to inform and to ask.
     pub fn open(self, requests: Sender<Request>, decided: DecidedHere) -> (Reached, Attendance) {
         if self.notify.is_none() && self.display.is_none() && !self.away {
-            return (Reached::default(), Attendance { told: None });
+            return (Reached::default(), Attendance { informing: None });
         }
         let (sender, asks) = unbounded_channel();
         let (inner, inner_asks) = unbounded_channel();
         let inner = InnerGates::new(inner, self.asks());
         let (to_tell, tells) = unbounded_channel();
         let desk = Arc::new(self);
-        let told = desk.notify.is_some().then(|| tokio::spawn(tell_all(desk.clone(), tells)));
+        let informing = desk.notify.is_some().then(|| tokio::spawn(tell_all(desk.clone(), tells)));
         let to_ask = desk.display.clone().map(|display| {
             let (to_ask, asked) = std::sync::mpsc::channel::<Asked>();
             let desk = desk.clone();
@@ -106,13 +107,13 @@ impl Desk {
                 // Without a receiver it stays unanswered here.
                 Arc::new(move |question| drop(to_ask.send(Asked::Agent(question))))
             });
-            let asking = QuestionDesk::new(&desk.home, here, desk.away);
+            let asking = QuestionDesk::new(trust::inbox(&desk.home), here, desk.away);
             let (sender, mut questions) = unbounded_channel::<Question>();
             let to_tell = to_tell.downgrade();
             tokio::spawn(async move {
                 while let Some(question) = questions.recv().await {
                     if let Some(to_tell) = to_tell.upgrade().filter(|_| question.may_be_stored) {
-                        let _ = to_tell.send(ShownGate::asked(&question));
+                        let _ = to_tell.send(notices::asked(&question));
                     }
                     tokio::spawn(asking.clone().ask(question));
                 }
@@ -121,7 +122,7 @@ impl Desk {
         });
         let desk = desk.clone();
         tokio::spawn(async move { desk.share((asks, inner_asks), to_tell, to_ask).await });
-        (Reached { asks: Some(sender), questions, inner }, Attendance { told })
+        (Reached { asks: Some(sender), questions, inner }, Attendance { informing })
     }
 
     fn title(&self, gate: GateId) -> String {
@@ -149,7 +150,7 @@ impl Desk {
     /// Asks about a gate in a document. Returns whether the input has ended.
     fn ask_inside(&self, gate: InnerGate, requests: &Sender<Request>, terminal: &mut Terminal) -> bool {
         let reply = match (gate.is_open)() {
-            true => self.ask(&ShownGate::of(&gate), terminal),
+            true => self.ask(&gate.shown, terminal),
             false => Reply::Later,
         };
         let (approved, note) = match reply {
@@ -165,10 +166,10 @@ impl Desk {
         if !(gate.is_open)() {
             terminal.talk(&format!(
                 "{}: it was decided before; the answer changes nothing\n",
-                visible(&gate.key)
+                visible(&gate.shown.key)
             ));
         }
-        let by = gate.by.clone().unwrap_or_else(user);
+        let by = gate.shown.by.clone().unwrap_or_else(user);
         (gate.decide)(Decision { approved, by, note, at: unix_millis() });
         false
     }
@@ -197,10 +198,10 @@ impl Desk {
                 },
                 gate = inner.recv(), if !inner_over => match gate {
                     None => inner_over = true,
-                    Some(gate) if !known.insert((gate.at.clone(), gate.since)) => {}
+                    Some(gate) if !known.insert((gate.at.clone(), gate.shown.since)) => {}
                     Some(gate) => {
                         if !gate.again {
-                            let _ = to_tell.send(ShownGate::of(&gate));
+                            let _ = to_tell.send(gate.shown.clone());
                         }
                         if let Some(to_ask) = &to_ask {
                             let _ = to_ask.send(Asked::Inside(gate));

@@ -74,12 +74,12 @@ pub fn replay(
         started: String::new(),
         complete,
     };
-    let told = record.finish(&head, left)?;
-    show(args.show.format, &told, None, ("", args.show.tables), terminal)?;
+    let finished = record.finish(&head, left)?;
+    show(args.show.format, &finished, None, ("", args.show.tables), terminal)?;
     if !args.show.quiet {
-        let items = told.stats.run.items.unwrap_or(0);
+        let items = finished.stats.run.items.unwrap_or(0);
         terminal.talk(&format!("{} recorded executions of {items} items replayed\n", rows.len()));
-        written(&told, terminal);
+        written(&finished, terminal);
     }
     Ok(Exit::Ok)
 }

@@ -3,7 +3,8 @@
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
 use super::gist::Gist;
-use super::{Args, Format, began_since, find};
+use super::{Args, began_since, find};
+use crate::cli::format::TableFormat;
 use crate::diag::render::{visible, visible_json};
 use crate::event::Millis;
 use crate::history::{Counts, State, quiet};
@@ -128,13 +129,13 @@ pub fn run(args: &Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         |line: &RunLine| args.status.is_empty() || args.status.iter().any(|status| *status == line.state);
     let lines: Vec<RunLine> = lines(&folders, args.since).into_iter().filter(wanted).collect();
     match args.format {
-        Format::Json => terminal.data(&(visible_json(&serde_json::to_string_pretty(&lines)?) + "\n")),
-        Format::Table if lines.is_empty() => {
+        TableFormat::Json => terminal.data(&(visible_json(&serde_json::to_string_pretty(&lines)?) + "\n")),
+        TableFormat::Table if lines.is_empty() => {
             let kept =
                 if folders.is_empty() { "no runs are stored here" } else { "no run here has this status" };
             terminal.talk(&format!("{kept}\n"));
         }
-        Format::Table => {
+        TableFormat::Table => {
             let header = ["run", "workflow", "started (UTC)", "state", "items", "time", "problem"];
             terminal.data(&table(&header, lines.iter().map(RunLine::cells), terminal.width()));
             if lines.iter().any(|line| line.state == State::Waiting.name()) {

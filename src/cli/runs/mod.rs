@@ -8,6 +8,7 @@ mod query;
 
 use super::exit::Exit;
 use super::terminal::Terminal;
+use crate::cli::format::TableFormat;
 use crate::cli::help::with_exits;
 use crate::journal::Header;
 use jiff::Timestamp;
@@ -44,21 +45,12 @@ pub struct Args {
     step: Option<String>,
     /// How to show the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: TableFormat,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
     Prune(prune::Args),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Aligned columns
-    #[default]
-    Table,
-    /// For scripts
-    Json,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {

@@ -2,7 +2,8 @@
 
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
-use super::{Args, Format, began_since, find};
+use super::{Args, began_since, find};
+use crate::cli::format::TableFormat;
 use crate::diag::nearest;
 use crate::diag::render::{visible, visible_json};
 use crate::event::Status;
@@ -20,7 +21,7 @@ const ROWS: usize = 1000;
 
 /// Where rows go as they are found.
 struct Sink<'a> {
-    format: Format,
+    format: TableFormat,
     terminal: &'a mut Terminal,
     rows: Vec<Vec<String>>,
     found: u64,
@@ -152,9 +153,9 @@ impl Sink<'_> {
     fn take(&mut self, history: &History, name: &str, title: &str, element: Option<u32>, row: &Row) {
         self.found += 1;
         match self.format {
-            Format::Table if self.rows.len() < ROWS => self.rows.push(cells(name, element, row)),
-            Format::Table => {}
-            Format::Json => {
+            TableFormat::Table if self.rows.len() < ROWS => self.rows.push(cells(name, element, row)),
+            TableFormat::Table => {}
+            TableFormat::Json => {
                 let line = json!({
                     "run": history.header().run,
                     "workflow": history.graph.title,
@@ -177,10 +178,10 @@ impl Sink<'_> {
 
     fn end(self) {
         match self.format {
-            Format::Json if self.found == 0 => self.terminal.data("[]\n"),
-            Format::Json => self.terminal.data("\n]\n"),
-            Format::Table if self.found == 0 => self.terminal.talk("no executions\n"),
-            Format::Table => {
+            TableFormat::Json if self.found == 0 => self.terminal.data("[]\n"),
+            TableFormat::Json => self.terminal.data("\n]\n"),
+            TableFormat::Table if self.found == 0 => self.terminal.talk("no executions\n"),
+            TableFormat::Table => {
                 let header = ["run", "item", "element", "status", "tries", "time", "error"];
                 let more = self.found - self.rows.len() as u64;
                 self.terminal.data(&table(&header, self.rows, self.terminal.width()));

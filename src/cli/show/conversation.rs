@@ -1,7 +1,7 @@
 //! The conversations of an item: what its agents were asked and what they answered, attempt by attempt.
 
 use super::super::exit::{Exit, Stop};
-use super::super::runs::Format;
+use super::super::format::TableFormat;
 use super::super::terminal::Terminal;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
@@ -36,7 +36,7 @@ pub fn print(
     ends: &Ends,
     filter: &Filter<'_>,
     redactor: &Redactor,
-    format: Format,
+    format: TableFormat,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let graph = &history.graph;
@@ -56,7 +56,7 @@ pub fn print(
             return Ok(());
         }
         redact(&mut message, redactor);
-        if format == Format::Table && last != Some((step, attempt)) {
+        if format == TableFormat::Table && last != Some((step, attempt)) {
             let gap = if last.is_some() { "\n" } else { "" };
             terminal.data(&format!("{gap}{}, attempt {attempt}\n", execution(step, graph)));
         }
@@ -75,8 +75,8 @@ pub fn print(
         });
         for message in std::iter::once(&message).chain(&end) {
             terminal.data(&match format {
-                Format::Json => format!("{}\n", visible_json(&line(message, graph).to_string())),
-                Format::Table => text(message),
+                TableFormat::Json => format!("{}\n", visible_json(&line(message, graph).to_string())),
+                TableFormat::Table => text(message),
             });
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! The failures of a run by cause, each with the last lines of a log and what came of the effects.
 
+use super::super::format::TableFormat;
 use super::super::report;
 use super::super::run::{by_cause, word};
-use super::super::runs::{Format, find};
+use super::super::runs::find;
 use super::super::terminal::Terminal;
 use crate::adapter::redact::Redactor;
 use crate::diag::render::{visible, visible_json};
@@ -39,7 +40,7 @@ struct Failed {
 ///
 /// # Errors
 /// The journal cannot be read.
-pub fn show(history: &History, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
+pub fn show(history: &History, format: TableFormat, terminal: &mut Terminal) -> anyhow::Result<()> {
     let graph = &history.graph;
     let title = |step: StepId| graph.step(step).title.clone();
     let redactor = Redactor::default().of_values(graph.secrets());
@@ -64,7 +65,7 @@ pub fn show(history: &History, format: Format, terminal: &mut Terminal) -> anyho
     })?;
     let sorted = failed.causes.sorted();
     let all = sorted.into_iter().filter_map(|(place, cause)| Some((cause, failed.abouts.get(place)?)));
-    if format == Format::Json {
+    if format == TableFormat::Json {
         let causes = all.map(|(cause, about)| {
             json!({
                 "step": cause.step, "message": cause.message, "count": cause.count, "items": cause.keys,
@@ -132,11 +133,11 @@ impl Failed {
             let log = logs.into_iter().find(|(id, _)| Some(*id) == step).map(|(_, log)| log);
             let mut log = log.unwrap_or_default();
             redactor.shown_text(item, &mut log);
-            let told = |error: &crate::event::ItemError| {
+            let described = |error: &crate::event::ItemError| {
                 let step = error.step.map(|step| format!("{}: ", title(step))).unwrap_or_default();
                 step + &error.message
             };
-            let uncompensated = end.uncompensated.iter().map(told).collect();
+            let uncompensated = end.uncompensated.iter().map(described).collect();
             self.abouts.push(About { log, states: BTreeMap::new(), uncompensated });
         }
         if let Some(about) = self.abouts.get_mut(place) {

@@ -1,8 +1,9 @@
 //! One item of a run: every attempt at its steps, with inputs, outputs and errors.
 
 use super::super::exit::{Exit, Stop};
+use super::super::format::TableFormat;
 use super::super::run::word;
-use super::super::runs::{Format, find};
+use super::super::runs::find;
 use super::super::terminal::Terminal;
 use super::attempts::{StoryAttempt, StoryStep, named, values};
 use super::conversation::{self, Ends, Filter};
@@ -58,7 +59,7 @@ pub fn show(
     key: &str,
     held: bool,
     conversation: Option<&Filter<'_>>,
-    format: Format,
+    format: TableFormat,
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     if let Some((inner, step)) = conversation.and_then(|filter| nested::within(history, key, filter)) {
@@ -74,7 +75,7 @@ pub fn show(
         let ends = story.ends(&redactor);
         return conversation::print(history, (story.id, key), &ends, filter, &redactor, format, terminal);
     }
-    if format == Format::Json {
+    if format == TableFormat::Json {
         let object = json(history, story, key, held, &redactor)?;
         terminal.data(&(visible_json(&serde_json::to_string_pretty(&object)?) + "\n"));
         return Ok(());

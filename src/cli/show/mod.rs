@@ -16,18 +16,20 @@ pub mod session;
 use super::answer;
 use super::clashes;
 use super::exit::{Exit, Stop};
+use super::format::TableFormat;
 use super::run::{Finished, InnerWaits, Trace, spending, unavailable_json, unavailable_text, write_later};
+use super::runs::find;
 use super::runs::gist::Gist;
 use super::runs::list::RunLine;
-use super::runs::{Format, find};
 use super::stream;
 use super::terminal::Terminal;
+use super::trust;
 use crate::cli::help::with_exits;
 use crate::diag::render::{visible, visible_json};
 use crate::disk::Target;
 use crate::history::{EventLog, History, State, dead_letters};
 use crate::journal::Lock;
-use crate::runtime::{Inbox, InboxRequest, Observer, open_questions, unix_millis};
+use crate::runtime::{InboxRequest, Observer, open_questions, unix_millis};
 use crate::value::words;
 use crate::view::stats::Report;
 use crate::view::{milliseconds, outcome};
@@ -103,7 +105,7 @@ pub struct Args {
     write: bool,
     /// How to show the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: TableFormat,
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -264,8 +266,8 @@ pub fn read(
 }
 
 /// Shows the run and its items.
-fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal) -> anyhow::Result<()> {
-    if format == Format::Json {
+fn whole(history: &History, held: bool, format: TableFormat, terminal: &mut Terminal) -> anyhow::Result<()> {
+    if format == TableFormat::Json {
         let mut listed = 0;
         terminal.data("{\"items\": [");
         let run = read(history, held, |item| {
@@ -310,7 +312,7 @@ fn whole(history: &History, held: bool, format: Format, terminal: &mut Terminal)
 
 impl StoredRequests {
     fn of(home: &Path) -> StoredRequests {
-        let all = Inbox::of(home).stored();
+        let all = trust::inbox(home).stored();
         let decides = |request: &&InboxRequest| matches!(request, InboxRequest::Decide(_));
         let decisions = all.iter().filter(decides).count();
         StoredRequests { decisions, events: all.len() - decisions }

@@ -4,7 +4,7 @@ use super::super::document::Document;
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
 use super::super::trace;
-use super::gate;
+use super::expectations;
 use crate::diag::{Source, Span, catalogue, render};
 use crate::disk::Named;
 use crate::session::{self, Layout};
@@ -134,7 +134,7 @@ fn document(path: &Path, fold: &mut Fold, terminal: &mut Terminal) -> anyhow::Re
     fold.document(&layout, &recorded.rows);
     let mut own = Fold::new(vec![Dimension::Phase]);
     own.document(&layout, &recorded.rows);
-    let judged = gate::claims(&document.spec, &graph, &own.finish());
+    let judged = expectations::claims(&document.spec, &graph, &own.finish());
     Ok(Some(Claims { source: document.source, judged }))
 }
 

@@ -1,6 +1,6 @@
 //! `orderflow stats`.
 
-pub mod gate;
+pub mod expectations;
 mod inputs;
 
 use super::exit::Exit;
@@ -8,11 +8,11 @@ use super::terminal::Terminal;
 use crate::cli::help::with_exits;
 use crate::diag::render::{visible, visible_json};
 use crate::spec::Expectation;
-use crate::stats::{self, Dimension, Fold, Gate};
+use crate::stats::{self, Dimension, Fold, Threshold};
 use crate::toon;
 use crate::value::{Decimal, Object, Value};
 use crate::view::stats::Report;
-use gate::Expected;
+use expectations::Expected;
 use inputs::Inputs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,13 +50,13 @@ pub struct Args {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "step")]
     by: Vec<By>,
     /// Check these expectations, separated by commas; repeatable
-    #[arg(long, value_name = "EXPECTATION", value_parser = gate::expected)]
+    #[arg(long, value_name = "EXPECTATION", value_parser = expectations::expected)]
     expect: Vec<Expected>,
     /// Compare with this record, step by step
     #[arg(long, value_name = "SESSION")]
     baseline: Option<PathBuf>,
     /// Exit with 1 if p95 or the success rate of a step is worse than the baseline by more than this
-    #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = gate::threshold)]
+    #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = expectations::threshold)]
     threshold: Option<Decimal>,
     /// Ignore the p95 of steps with fewer executions on either side
     #[arg(long, value_name = "COUNT", requires = "threshold", default_value_t = 5)]
@@ -112,12 +112,12 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
     let Some(verdicts) = now.verdicts(&expected, &judged, &stats.run, terminal) else {
         return Ok(Exit::Invalid);
     };
-    let gate = args.threshold.map(|percent| Gate {
+    let threshold = args.threshold.map(|percent| Threshold {
         percent,
         executions: args.min_executions,
         milliseconds: u64::try_from(args.min_difference.as_millis()).unwrap_or(u64::MAX).into(),
     });
-    let changes = old.map(|(_, old)| stats::changes(&old.finish().groups, &judged.steps, gate.as_ref()));
+    let changes = old.map(|(_, old)| stats::changes(&old.finish().groups, &judged.steps, threshold.as_ref()));
     let baseline = args.baseline.as_ref().map(|path| path.display().to_string());
     let report = Report {
         stats: &stats,
@@ -126,7 +126,7 @@ pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
         expectations: &verdicts,
     };
     show(&report, args.format, terminal)?;
-    gate::exit(&report, gate.as_ref().zip(changes.as_ref()), terminal)
+    expectations::exit(&report, threshold.as_ref().zip(changes.as_ref()), terminal)
 }
 
 fn dimensions(by: &[By]) -> Vec<Dimension> {

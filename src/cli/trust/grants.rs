@@ -1,7 +1,7 @@
 //! Where grants are stored: a file for each document in the user's own state folder, out of reach of any document.
 //! Knows nothing of what a grant is for.
 
-use super::wanted::{Asks, Wanted};
+use super::wanted::{RequestedNames, Wanted};
 use crate::disk::{self, Folder};
 use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ pub struct Grant {
     version: u32,
     /// Its path, for people.
     pub document: String,
-    pub asks: Asks,
+    pub asks: RequestedNames,
     pub programs: Vec<Granted>,
 }
 

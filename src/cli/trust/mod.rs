@@ -13,6 +13,7 @@ use super::terminal::Terminal;
 use crate::cli::help::with_exits;
 use crate::diag::render::visible;
 use crate::graph::{Graph, Step};
+use crate::runtime::{Inbox, InboxKey};
 use crate::view::table::table;
 use anyhow::Context;
 use grants::{Grant, Grants};
@@ -20,15 +21,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 pub use wanted::Wanted;
-
-/// The folder of this program's own state.
-///
-/// # Errors
-/// When the environment names none.
-pub fn own_folder() -> anyhow::Result<std::path::PathBuf> {
-    Ok(grants::state()?.join("orderflow"))
-}
-use wanted::{Asks, digest};
+use wanted::{RequestedNames, digest};
 
 /// Allow the programs in a document to run
 #[derive(clap::Args)]
@@ -55,6 +48,16 @@ pub struct Args {
     /// Revoke the document's grant
     #[arg(long)]
     revoke: bool,
+}
+
+/// The key in this user's state with which commands sign decisions and events; without state, a key of this process.
+pub fn inbox_key() -> InboxKey {
+    grants::state().map_or_else(|_| InboxKey::default(), |state| InboxKey::in_folder(state.join("orderflow")))
+}
+
+/// The inbox of a run for commands of this user.
+pub fn inbox(home: &Path) -> Inbox {
+    Inbox::of(home, &inbox_key())
 }
 
 pub fn run(args: Args, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -84,7 +87,7 @@ fn grant(file: &Path, yes: bool, terminal: &mut Terminal) -> anyhow::Result<()> 
         terminal.talk(&format!("nothing in {name} needs a grant\n"));
         return Ok(());
     }
-    all.iter().for_each(|wanted| terminal.talk(&wanted.told()));
+    all.iter().for_each(|wanted| terminal.talk(&wanted.text()));
     if !yes {
         let refused = |message: &str| Stop::new(Exit::NotTrusted, message);
         if !answers(terminal) {
@@ -144,7 +147,7 @@ fn row(grant: &Grant) -> Vec<String> {
 
 /// Which programs of a document may run.
 pub struct Trust {
-    asks: Asks,
+    asks: RequestedNames,
     /// The operator allows all of them.
     all: bool,
     grant: Option<Grant>,
@@ -157,7 +160,7 @@ impl Trust {
         let all = settings.allows_fences(file);
         let needed = programs && !all && file != Path::new("-");
         let grant = if needed { kept(file, terminal) } else { None };
-        Trust { asks: Asks::of(graph), all, grant }
+        Trust { asks: RequestedNames::of(graph), all, grant }
     }
 
     /// Whether the step's own program may run.
@@ -200,7 +203,7 @@ pub fn allow(
     if grant.as_ref().is_some_and(|grant| hashes.iter().all(|hash| grant.covers(hash))) {
         return Ok(false);
     }
-    terminal.talk(&wanted.told());
+    terminal.talk(&wanted.text());
     let changed = grant.is_some();
     if changed {
         terminal.talk("some of them have changed since they were granted\n");

@@ -4,7 +4,7 @@
 use super::super::exit::{Exit, Stop};
 use super::grants::{Ours, state};
 use super::inner;
-use super::wanted::{Asks, digest};
+use super::wanted::{RequestedNames, digest};
 use crate::diag::render::visible;
 use crate::disk::{self, Folder};
 use crate::graph::Graph;
@@ -380,7 +380,7 @@ fn identity(home: &Path) -> io::Result<(u64, u64)> {
 
 fn programs(graphs: &[&Graph]) -> BTreeSet<String> {
     let of = |graph: &&Graph| {
-        let asks = Asks::of(graph);
+        let asks = RequestedNames::of(graph);
         graph.steps.iter().filter_map(|step| digest(step, &asks)).collect::<Vec<_>>()
     };
     graphs.iter().flat_map(of).collect()

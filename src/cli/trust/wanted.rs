@@ -14,25 +14,25 @@ use std::sync::LazyLock;
 pub struct Wanted<'a> {
     document: &'a Document,
     programs: Vec<(&'a Step, &'a Program)>,
-    asks: Asks,
+    asks: RequestedNames,
 }
 
 /// The variables and secrets that every program of a document gets, by name, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asks {
+pub struct RequestedNames {
     pub env: Vec<String>,
     pub secrets: Vec<String>,
 }
 
-impl Asks {
-    pub fn of(graph: &Graph) -> Asks {
+impl RequestedNames {
+    pub fn of(graph: &Graph) -> RequestedNames {
         let sorted = |names: &[String]| {
             let mut names = names.to_vec();
             names.sort();
             names.dedup();
             names
         };
-        Asks { env: sorted(&graph.settings.env), secrets: sorted(&graph.settings.secrets) }
+        RequestedNames { env: sorted(&graph.settings.env), secrets: sorted(&graph.settings.secrets) }
     }
 
     /// All names as one list.
@@ -44,7 +44,7 @@ impl Asks {
 
 /// The hash of all that a step's program depends on except its inputs, in hex; including its agent, whose secrets it
 /// gets. `None` if the step has no program.
-pub fn digest(step: &Step, asks: &Asks) -> Option<String> {
+pub fn digest(step: &Step, asks: &RequestedNames) -> Option<String> {
     let program = step.program.as_ref()?;
     let all = serde_json::json!([program.language.value, program.source, step.agent, asks]);
     Some(blake3::hash(all.to_string().as_bytes()).to_hex().to_string())
@@ -70,7 +70,7 @@ impl<'a> Wanted<'a> {
         let own = |step: &&Step| settings.bound(step.agent.as_deref()).is_none();
         let steps = graph.steps.iter().filter(own);
         let programs = steps.filter_map(|step| Some((step, step.program.as_ref()?))).collect();
-        Wanted { document, programs, asks: Asks::of(graph) }
+        Wanted { document, programs, asks: RequestedNames::of(graph) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -82,7 +82,7 @@ impl<'a> Wanted<'a> {
         self.document.path()
     }
 
-    pub fn asks(&self) -> &Asks {
+    pub fn asks(&self) -> &RequestedNames {
         &self.asks
     }
 
@@ -94,9 +94,9 @@ impl<'a> Wanted<'a> {
     }
 
     /// Every program in full, so that the user sees what the answer is about.
-    pub fn told(&self) -> String {
+    pub fn text(&self) -> String {
         let name = exact(&self.document.source.name);
-        let told = |(step, program): &(&Step, &Program)| {
+        let program = |(step, program): &(&Step, &Program)| {
             let lines: String = program.source.lines().map(|line| format!("    {}\n", exact(line))).collect();
             let (title, language) = (exact(&step.title), exact(&program.language.value));
             let agent = step.agent.as_ref().map(|agent| format!(" as @{}", exact(agent))).unwrap_or_default();
@@ -104,7 +104,7 @@ impl<'a> Wanted<'a> {
         };
         let names = self.asks.names();
         let knowing = if names.is_empty() { String::new() } else { format!(", knowing {names}") };
-        let programs: String = self.programs.iter().map(told).collect();
+        let programs: String = self.programs.iter().map(program).collect();
         format!("programs in this document want to run{knowing}:\n{programs}")
     }
 }

@@ -1,4 +1,4 @@
-//! Expectations and comparisons as a gate: their arguments, and their effect on the exit code.
+//! Expectations and comparisons: their arguments, and their effect on the exit code.
 
 use super::super::exit::{Exit, Stop};
 use super::super::terminal::Terminal;
@@ -6,7 +6,7 @@ use crate::diag::Span;
 use crate::diag::render::visible;
 use crate::graph::Graph;
 use crate::spec::{Expectation, Misread, Spec, expectations};
-use crate::stats::{self, Change, Changes, Gate, Stats, Unknown, Verdict};
+use crate::stats::{self, Change, Changes, Stats, Threshold, Unknown, Verdict};
 use crate::value::Decimal;
 use crate::value::words;
 use crate::view::stats::Report;
@@ -25,11 +25,11 @@ pub fn expected(text: &str) -> Result<Expected, String> {
     if faults.is_empty() {
         return Ok(Expected(found.into_iter().map(|(expectation, _)| expectation).collect()));
     }
-    let told = faults.iter().map(|Misread { span, what, help }| {
+    let messages = faults.iter().map(|Misread { span, what, help }| {
         let column = text.get(..span.start).map_or(0, |before| before.chars().count()) + 1;
         format!("{what} at column {column}\n  help: {help}")
     });
-    Err(told.collect::<Vec<_>>().join("\n"))
+    Err(messages.collect::<Vec<_>>().join("\n"))
 }
 
 /// Reads a percentage.
@@ -52,23 +52,23 @@ pub fn claims(spec: &Spec, graph: &Graph, stats: &Stats) -> Vec<(Span, Result<Ve
 /// Shows the failed checks.
 ///
 /// # Errors
-/// Stops if a gate had nothing to compare, which must not look like success.
+/// Stops if a threshold had nothing to compare, which must not look like success.
 pub fn exit(
     report: &Report,
-    gate: Option<(&Gate, &Changes)>,
+    threshold: Option<(&Threshold, &Changes)>,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
-    let worse = match gate {
-        Some((gate, changes)) => regressions(gate, changes, report.baseline, terminal)?,
+    let worse = match threshold {
+        Some((threshold, changes)) => regressions(threshold, changes, report.baseline, terminal)?,
         None => 0,
     };
     let met = all_met(report.expectations, terminal);
     Ok(if worse == 0 && met { Exit::Ok } else { Exit::Failed })
 }
 
-/// How many figures are worse than a gate allows.
+/// How many figures are worse than a threshold allows.
 fn regressions(
-    gate: &Gate,
+    threshold: &Threshold,
     changes: &Changes,
     baseline: &str,
     terminal: &mut Terminal,
@@ -91,7 +91,7 @@ fn regressions(
         }
     }
     let count = |is: fn(&Change) -> bool| changes.all.iter().filter(|change| is(change)).count();
-    let Gate { percent, executions, milliseconds } = gate;
+    let Threshold { percent, executions, milliseconds } = threshold;
     let noise = count(|change| change.noise);
     if noise > 0 {
         terminal.talk(&format!(
