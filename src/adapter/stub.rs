@@ -8,6 +8,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Answers at once with values that fit the types of the outputs.
 pub struct StubAgent {
     /// Whether it is a failure handler: then its Booleans are false, so that no item is requeued.
     handler: bool,

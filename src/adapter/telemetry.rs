@@ -2,7 +2,7 @@
 //! take is counted and lost: no run waits for it.
 
 use super::http;
-use crate::spans::{Attribute, Moment, Span};
+use crate::spans::{Attribute, Moment, TraceSpan};
 use anyhow::Context as _;
 use bytes::Bytes;
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes spans and sends them.
 pub struct SpanSender {
-    spans: mpsc::Sender<Span>,
+    spans: mpsc::Sender<TraceSpan>,
     /// No more will come once it is dropped.
     open: watch::Sender<()>,
     shed: Arc<AtomicU64>,
@@ -79,7 +79,7 @@ impl SpanSender {
     }
 
     /// Takes a span; never waits.
-    pub fn sink(&self) -> Arc<dyn Fn(Span) + Send + Sync> {
+    pub fn sink(&self) -> Arc<dyn Fn(TraceSpan) + Send + Sync> {
         let (spans, shed) = (self.spans.clone(), self.shed.clone());
         Arc::new(move |span| {
             if spans.try_send(span).is_err() {
@@ -109,7 +109,7 @@ impl SpanSender {
 
 async fn send(
     exporter: &SpanExporter,
-    mut spans: mpsc::Receiver<Span>,
+    mut spans: mpsc::Receiver<TraceSpan>,
     mut over: watch::Receiver<()>,
 ) -> Sent {
     let mut sent = Sent::default();
@@ -135,7 +135,7 @@ async fn send(
 }
 
 /// The next span; `None` once all have come.
-async fn next(spans: &mut mpsc::Receiver<Span>, over: &mut watch::Receiver<()>) -> Option<Span> {
+async fn next(spans: &mut mpsc::Receiver<TraceSpan>, over: &mut watch::Receiver<()>) -> Option<TraceSpan> {
     tokio::select! {
         biased;
         span = spans.recv() => span,
@@ -144,8 +144,8 @@ async fn next(spans: &mut mpsc::Receiver<Span>, over: &mut watch::Receiver<()>) 
 }
 
 /// A span in the form of the library that sends it.
-fn exported(span: Span, scope: &InstrumentationScope) -> SpanData {
-    let Span { trace, id, parent, remote, name, calls, began, ended, attributes, moments, error } = span;
+fn exported(span: TraceSpan, scope: &InstrumentationScope) -> SpanData {
+    let TraceSpan { trace, id, parent, remote, name, calls, began, ended, attributes, moments, error } = span;
     let time = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
     let time = |millis| time(millis).unwrap_or(SystemTime::UNIX_EPOCH);
     let event = |Moment { name, at, attributes }: Moment| Event::new(name, time(at), pairs(attributes), 0);

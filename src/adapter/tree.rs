@@ -142,14 +142,14 @@ pub async fn end(living: impl Fn() -> Vec<Seen>, group: Option<Pid>, grace: Dura
 async fn ended(signal: Signal, living: impl Fn() -> Vec<Seen>, group: Option<Pid>) {
     let mut now = if signal == Signal::KILL { hold(&living).await } else { aside(&living) };
     send(signal, &now, group);
-    let mut told: HashSet<Id> = now.iter().map(|seen| seen.id).collect();
+    let mut signalled: HashSet<Id> = now.iter().map(|seen| seen.id).collect();
     let mut pause = FIRST;
     while !now.is_empty()
         || group.is_some_and(|group| system::is_blind() && test_kill_process_group(group).is_ok())
     {
         tokio::time::sleep(pause).await;
         now = if signal == Signal::KILL { hold(&living).await } else { aside(&living) };
-        let new: Vec<Seen> = now.iter().filter(|seen| told.insert(seen.id)).copied().collect();
+        let new: Vec<Seen> = now.iter().filter(|seen| signalled.insert(seen.id)).copied().collect();
         // Processes that appear again and again do not get time for it.
         pause = if new.is_empty() { MOST.min(pause * 2) } else { FIRST };
         if signal == Signal::KILL {

@@ -27,6 +27,7 @@ pub struct Case {
     pub expect: CaseExpectations,
 }
 
+/// What an agent answers in a case.
 #[derive(Clone, Debug)]
 pub struct CaseAnswer {
     pub answer: Answer,
@@ -34,6 +35,7 @@ pub struct CaseAnswer {
     pub takes: Millis,
 }
 
+/// What a person decides in a case.
 #[derive(Clone, Debug)]
 pub struct CaseDecision {
     pub approved: bool,

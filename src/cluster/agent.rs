@@ -12,6 +12,7 @@ use restate_sdk::service::macro_support::{ServiceBoxFuture, service_definition};
 use restate_sdk::service::{Discoverable, Service};
 use std::sync::Arc;
 
+/// The service of one agent, which makes attempts for the runs of a server.
 pub struct Agent {
     /// The most attempts at once, over all runs and workers.
     pub concurrency: Option<usize>,

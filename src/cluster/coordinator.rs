@@ -17,6 +17,7 @@ use std::time::Duration;
 /// The most chunks of events in one answer, and the prefix of their names in the state.
 const CHUNKS: u64 = 256;
 
+/// The workflow of a run, in which its engine runs.
 pub struct Runs {
     pub knowledge: Arc<Knowledge>,
 }

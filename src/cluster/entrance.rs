@@ -8,6 +8,7 @@ use restate_sdk::context::RequestTarget;
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
+/// The virtual object through which inputs from outside get numbers.
 pub struct Entrance;
 
 /// The current generation of a run.

@@ -13,6 +13,7 @@ use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 
+/// The virtual object that counts the attempts of an agent over all runs and workers.
 pub struct AgentLimits;
 
 /// A permit that a run asks for, or gives back.

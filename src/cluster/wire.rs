@@ -284,6 +284,7 @@ impl SentCall {
     }
 }
 
+/// An attempt: its item, its step and its number.
 pub type Attempt = (ItemId, StepPath, u32);
 
 /// An input from outside.
@@ -293,6 +294,7 @@ pub struct Input {
     pub what: What,
 }
 
+/// What is asked of a run from outside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum What {
     Decide(DecisionRequest),

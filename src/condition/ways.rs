@@ -13,6 +13,7 @@ pub struct Way<'c> {
     pub steps: Vec<Step<'c>>,
 }
 
+/// A part of the path from a value to what a condition uses of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'c> {
     /// A member of this name; the range is that of the path up to it in the condition.

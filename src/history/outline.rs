@@ -108,6 +108,7 @@ enum Waits {
     Event(StepId),
 }
 
+/// What a list of runs shows of a run, folded from its events: counts of items, how they ended, and what they wait for.
 #[derive(Debug, Default)]
 pub struct Outline {
     tally: Tally,

@@ -96,15 +96,15 @@ fn in_time(event: &Event) -> bool {
 
 /// The error for an event that is impossible after those before it.
 pub fn misplaced(event: &Event, spot: Spot<'_>) -> Unreadable {
-    spot.damaged(format!("{} cannot follow what is before it", told(event)))
+    spot.damaged(format!("{} cannot follow what is before it", described(event)))
 }
 
 /// The error where an event has values or texts that its document does not let come about.
 pub fn unfit(event: &Event, why: &str, spot: Spot<'_>) -> Unreadable {
-    spot.damaged(format!("{}: {why}", told(event)))
+    spot.damaged(format!("{}: {why}", described(event)))
 }
 
-fn told(event: &Event) -> String {
+fn described(event: &Event) -> String {
     let of = match event.item() {
         Some(ItemId::RUN) => " of the run".to_owned(),
         Some(item) => format!(" of item {}", item.0),

@@ -4,12 +4,12 @@ use super::RunEnd;
 use crate::event::Event;
 use crate::graph::Graph;
 use crate::runtime::{Observer, unix_millis};
-use crate::spans::{GenAi, Span, SpanFold, SpanSubject, TraceContext};
+use crate::spans::{GenAi, SpanFold, SpanSubject, TraceContext, TraceSpan};
 use jiff::Timestamp;
 use std::sync::Arc;
 
 /// Takes spans; must return at once.
-pub type SpanSink = Arc<dyn Fn(Span) + Send + Sync>;
+pub type SpanSink = Arc<dyn Fn(TraceSpan) + Send + Sync>;
 
 /// The trace to which a run belongs, and where its spans are sent.
 #[derive(Clone, Default)]

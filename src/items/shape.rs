@@ -94,7 +94,7 @@ impl Shape {
     /// was most likely meant, else of the first.
     pub(super) fn lacking_columns(&self, columns: &[String]) -> Vec<(usize, String)> {
         let is_there = |name: &str| columns.iter().any(|column| column == name);
-        let told = |name: &str, what: &str| {
+        let described = |name: &str, what: &str| {
             let free = columns.iter().map(String::as_str).filter(|column| !self.knows(column));
             // Invisible characters, blanks and case are ignored when guessing the name.
             let bare = |name: &str| name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
@@ -106,9 +106,9 @@ impl Shape {
         };
         let key = self.key.as_deref().filter(|name| !is_there(name));
         let names = self.columns(columns).into_iter().filter(|name| !is_there(name));
-        key.map(|name| told(name, ", the items' key"))
+        key.map(|name| described(name, ", the items' key"))
             .into_iter()
-            .chain(names.map(|name| told(&name, "")))
+            .chain(names.map(|name| described(&name, "")))
             .collect()
     }
 

@@ -128,7 +128,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match self.room() {
-            Some(error) => write!(f, "cannot write the journal {path}: {}", space::told(error)),
+            Some(error) => write!(f, "cannot write the journal {path}: {}", space::reason(error)),
             None => write!(f, "cannot write the journal {path}: {}", self.cause),
         }
     }

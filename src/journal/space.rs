@@ -23,7 +23,7 @@ pub(super) fn is_room(error: &io::Error) -> bool {
 }
 
 /// The message for such an error, the same everywhere.
-pub(super) fn told(error: &io::Error) -> &'static str {
+pub(super) fn reason(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::FileTooLarge => "files may not be so large (ulimit -f)",
         ErrorKind::QuotaExceeded => "the disk quota is used up",

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Why a journal cannot be read. Shown with the path and what to do.
 #[derive(Clone, Debug)]
 pub enum Unreadable {
     /// The journal does not exist.
@@ -41,7 +42,7 @@ impl Unreadable {
     /// An error of SQLite while it reads `row`.
     pub(super) fn sqlite(path: &Path, row: Option<i64>, cause: rusqlite::Error) -> Self {
         if let Some(error) = space::missing(path, &cause) {
-            let cause = io::Error::new(error.kind(), space::told(&error));
+            let cause = io::Error::new(error.kind(), space::reason(&error));
             return Unreadable::Storage { path: path.to_owned(), cause: Arc::new(cause) };
         }
         if is_storage(&cause) {

@@ -25,17 +25,17 @@ pub struct Writer {
 type Batch = (u64, Vec<Record>);
 
 impl Writer {
-    /// Starts the thread, which reports through `told`.
+    /// Starts the thread, which reports through `notify`.
     ///
     /// # Errors
     /// The thread cannot be started.
     pub fn start(
         journal: impl Journal + 'static,
-        told: impl FnMut(WriterReport) + Send + 'static,
+        notify: impl FnMut(WriterReport) + Send + 'static,
     ) -> io::Result<Writer> {
         let (queue, batches) = mpsc::channel();
         let thread = std::thread::Builder::new().name("journal".into());
-        let thread = thread.spawn(move || keep(journal, told, &batches))?;
+        let thread = thread.spawn(move || keep(journal, notify, &batches))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -76,7 +76,7 @@ impl Drop for Writer {
 
 fn keep(
     mut journal: impl Journal,
-    mut told: impl FnMut(WriterReport),
+    mut notify: impl FnMut(WriterReport),
     batches: &Receiver<Batch>,
 ) -> Result<(), Trouble> {
     while let Ok((mut up_to, mut records)) = batches.recv() {
@@ -85,11 +85,11 @@ fn keep(
             records.extend(more);
         }
         if let Err(trouble) = journal.append(&records) {
-            told(WriterReport::Trouble(trouble.clone()));
+            notify(WriterReport::Trouble(trouble.clone()));
             batches.iter().for_each(drop);
             return Err(trouble);
         }
-        told(WriterReport::Durable { up_to });
+        notify(WriterReport::Durable { up_to });
     }
     journal.tidy()
 }

@@ -164,6 +164,7 @@ pub struct PageInput {
     pub from: Vec<usize>,
 }
 
+/// A value that flows in the workflow.
 #[derive(Serialize)]
 pub struct PageValue {
     pub name: String,

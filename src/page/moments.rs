@@ -21,6 +21,7 @@ const COST: &str = "cost_usd";
 /// An open wait: its step and reason, and its index.
 type OpenWait = (StepPath, u8, usize);
 
+/// What happened, as columns in the order of time, collected in one pass over the events.
 #[derive(Default)]
 pub struct Moments {
     pub items: PageItems,

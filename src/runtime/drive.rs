@@ -57,7 +57,7 @@ enum Next {
 }
 
 /// A run under way.
-pub(super) struct Turns<'l, 'a> {
+pub(super) struct Driving<'l, 'a> {
     pub io: &'l mut Loop<'a>,
     run: &'l mut Run,
     clock: RunClock,
@@ -116,24 +116,24 @@ impl Loop<'_> {
             adapter::adopt();
             signals::bury()
         });
-        let mut turns = Turns::new(self, run, clock, logs.as_ref());
-        turns.begin();
+        let mut driving = Driving::new(self, run, clock, logs.as_ref());
+        driving.begin();
         loop {
-            turns.admit(items);
-            turns.note();
-            let Some(shown) = turns.write() else { continue };
-            if let Err(error) = turns.show(shown) {
-                turns.interrupt(error);
+            driving.admit(items);
+            driving.note();
+            let Some(shown) = driving.write() else { continue };
+            if let Err(error) = driving.show(shown) {
+                driving.interrupt(error);
                 continue;
             }
-            turns.answer();
-            match turns.next() {
-                Next::Wait => turns.wait(&mut requests).await,
+            driving.answer();
+            match driving.next() {
+                Next::Wait => driving.wait(&mut requests).await,
                 Next::Turn => {}
                 Next::End => break,
             }
         }
-        let (urgency, trouble) = turns.end().await;
+        let (urgency, trouble) = driving.end().await;
         drop(burying);
         self.close(urgency, requests).await;
         if let Some(Err(why)) = logs.map(RunLogs::close) {
@@ -143,7 +143,7 @@ impl Loop<'_> {
     }
 }
 
-impl<'l, 'a> Turns<'l, 'a> {
+impl<'l, 'a> Driving<'l, 'a> {
     fn new(io: &'l mut Loop<'a>, run: &'l mut Run, clock: RunClock, logs: Option<&RunLogs>) -> Self {
         let (sender, answers) = mpsc::unbounded_channel();
         let (starts, spawned) = mpsc::unbounded_channel();
@@ -155,7 +155,7 @@ impl<'l, 'a> Turns<'l, 'a> {
         run.set_clock(unix_millis().saturating_sub(clock.past));
         let redactor = io.bindings.redactor().clone();
         run.set_secret_check(move |item, text| redactor.finds(item, text));
-        Turns {
+        Driving {
             io,
             run,
             clock,

@@ -45,16 +45,16 @@ impl Durable {
     /// The thread cannot be started.
     pub fn start(journal: impl Journal + 'static) -> io::Result<Self> {
         let (sender, kept) = mpsc::unbounded_channel();
-        let told = move |told| {
-            let told = match told {
+        let notify = move |report| {
+            let durable = match report {
                 WriterReport::Durable { up_to, .. } => Ok(up_to),
                 WriterReport::Trouble(trouble) => Err(trouble),
             };
             // The receiver is gone once the run is over.
-            let _ = sender.send(told);
+            let _ = sender.send(durable);
         };
         Ok(Durable {
-            writer: Writer::start(journal, told)?,
+            writer: Writer::start(journal, notify)?,
             kept,
             sent: 0,
             waiting: Vec::new(),

@@ -1,12 +1,12 @@
 //! Shows what the engine has decided, then begins it.
 
 use super::calls;
-use super::drive::Turns;
+use super::drive::Driving;
 use crate::engine::{Effect, Out};
 use crate::event::{EventKind, ItemEvent, ItemId};
 use std::sync::Arc;
 
-impl Turns<'_, '_> {
+impl Driving<'_, '_> {
     /// Shows the events, then begins the effects. Effects begin even when an observer fails: the engine relies on
     /// them.
     ///

@@ -17,13 +17,13 @@ pub struct Recorded {
     /// In document order.
     pub rows: Vec<Row>,
     /// The place of each row.
-    pub places: Vec<RowPlace>,
+    pub places: Vec<CellPlaces>,
     pub problems: Vec<Diagnostic>,
 }
 
 /// The place of a row in the document, with the cells of known columns.
 #[derive(Clone, Debug, Default)]
-pub struct RowPlace {
+pub struct CellPlaces {
     cells: [Option<Span>; STANDARD.len() + TAIL.len()],
 }
 
@@ -39,7 +39,7 @@ pub enum Cell {
     Started = 10,
 }
 
-impl RowPlace {
+impl CellPlaces {
     /// A cell; the phase's if the table has no such column.
     pub fn cell(&self, cell: Cell) -> Span {
         self.cells[cell as usize].or(self.cells[Cell::Phase as usize]).unwrap_or_default()
@@ -96,7 +96,7 @@ impl Recorded {
                 let cells = columns.spans(&row);
                 let cells =
                     cells.map(|cell| cell.map(|cell| Span::new(start + cell.start, start + cell.end)));
-                self.places.push(RowPlace { cells });
+                self.places.push(CellPlaces { cells });
                 self.rows.push(read.to_row());
             }
             Part::Table(table) => {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+/// The steps of a trace and their order, of a graph or as a file has them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     /// Forward steps, each after all that it waits for, then failure handlers and compensations.
@@ -20,6 +21,7 @@ pub struct Layout {
     of_step: Vec<usize>,
 }
 
+/// A step of a trace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Phase {
     pub name: Arc<str>,
@@ -48,6 +50,7 @@ pub struct Phase {
     pub fields: Vec<Arc<str>>,
 }
 
+/// A step that another one waits for, by their places.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Edge {
     pub from: usize,

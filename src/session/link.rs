@@ -212,10 +212,10 @@ impl<'a> Linker<'a> {
             self.items[item].rows.iter().filter_map(|row| Some((self.places[*row]?, self.rows[*row].status)))
         };
         if self.layout.phases[place].handler {
-            let told = self.items[item].rows.iter().map(|row| &self.rows[*row]);
+            let own_rows = self.items[item].rows.iter().map(|row| &self.rows[*row]);
             let mut last: BTreeMap<(usize, u64), (Status, bool)> = BTreeMap::new();
             for (execution, status) in
-                told.filter_map(|row| Some((self.layout.execution(&row.borrowed())?, row.status)))
+                own_rows.filter_map(|row| Some((self.layout.execution(&row.borrowed())?, row.status)))
             {
                 let again = last.contains_key(&execution);
                 last.insert(execution, (status, again));

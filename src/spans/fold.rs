@@ -1,6 +1,6 @@
 //! The fold: from events to the spans of what has ended.
 
-use super::{Attribute, GenAi, Moment, Span, SpanId, TraceContext, names};
+use super::{Attribute, GenAi, Moment, SpanId, TraceContext, TraceSpan, names};
 use crate::event::{
     Answer, AttemptEvent, Cause, Event, EventKind, Execution, Failure, ItemEvent, ItemId, Millis, Outcome,
     RunEvent, Settlement, StepEvent, StepPath, TokenUsage, UnixMillis,
@@ -79,7 +79,7 @@ impl SpanFold {
     }
 
     /// The span of the run as a whole, now that it has ended so.
-    pub fn ended(&self, result: &str, is_failure: bool) -> Span {
+    pub fn ended(&self, result: &str, is_failure: bool) -> TraceSpan {
         let Self { subject, id, retried, .. } = self;
         let (name, parent) = match retried {
             // What ran before has a span of its own.
@@ -92,7 +92,7 @@ impl SpanFold {
             (names::DOCUMENT, (&*subject.document).into()),
             (names::RESULT, result.into()),
         ];
-        Span {
+        TraceSpan {
             remote: subject.context.parent.is_some(),
             attributes,
             error: is_failure.then(|| result.to_owned()),
@@ -101,7 +101,7 @@ impl SpanFold {
     }
 
     /// Processes an event; the span of what it ends, if it ends something.
-    pub fn see(&mut self, event: &Event) -> Option<Span> {
+    pub fn see(&mut self, event: &Event) -> Option<TraceSpan> {
         self.last = event.at;
         let at = self.now();
         match &event.kind {
@@ -137,7 +137,7 @@ impl SpanFold {
         self.items.insert(item, OpenItem { key, id, began, moments: Vec::new(), steps: BTreeMap::new() });
     }
 
-    fn item(&mut self, item: ItemId, change: &ItemEvent, at: UnixMillis) -> Option<Span> {
+    fn item(&mut self, item: ItemId, change: &ItemEvent, at: UnixMillis) -> Option<TraceSpan> {
         if let Some(key) = change.begins() {
             let again = !matches!(change, ItemEvent::Admitted { .. });
             if again && self.retried != Some(self.last) {
@@ -175,7 +175,7 @@ impl SpanFold {
         None
     }
 
-    fn settle(&mut self, item: ItemId, end: &Settlement) -> Option<Span> {
+    fn settle(&mut self, item: ItemId, end: &Settlement) -> Option<TraceSpan> {
         let OpenItem { key, id, began, moments, .. } = self.items.remove(&item)?;
         let error = end.state.is_failure().then(|| match &end.error {
             Some(error) => shortened(&error.message),
@@ -188,10 +188,10 @@ impl SpanFold {
         ];
         let name = if item == ItemId::RUN { "steps for all items" } else { "item" };
         let above = Some(self.id);
-        Some(Span { attributes, moments, error, ..self.span(id, above, name.to_owned(), began) })
+        Some(TraceSpan { attributes, moments, error, ..self.span(id, above, name.to_owned(), began) })
     }
 
-    fn step(&mut self, item: ItemId, execution: &Execution) -> Option<Span> {
+    fn step(&mut self, item: ItemId, execution: &Execution) -> Option<TraceSpan> {
         let at = self.now();
         let (path, graph) = (execution.path(), self.subject.graph.clone());
         let step = graph.steps.get(path.index())?;
@@ -216,7 +216,12 @@ impl SpanFold {
         let why = || execution.error.as_deref().map_or_else(|| execution.status.name().to_owned(), shortened);
         let error = failure.then(why);
         let (id, began, moments) = (open.id, open.began, open.moments);
-        Some(Span { attributes, moments, error, ..self.span(id, Some(above), step.title.clone(), began) })
+        Some(TraceSpan {
+            attributes,
+            moments,
+            error,
+            ..self.span(id, Some(above), step.title.clone(), began)
+        })
     }
 
     fn attempt(
@@ -226,7 +231,7 @@ impl SpanFold {
         attempt: u32,
         change: &AttemptEvent,
         at: UnixMillis,
-    ) -> Option<Span> {
+    ) -> Option<TraceSpan> {
         let run = self.subject.run.clone();
         let graph = self.subject.graph.clone();
         let step = graph.steps.get(path.index())?;
@@ -281,7 +286,7 @@ impl SpanFold {
         above: SpanId,
         ended: OpenAttempt,
         answer: &Answer,
-    ) -> Span {
+    ) -> TraceSpan {
         let OpenAttempt { began, repeated, moments } = ended;
         let step = &self.subject.graph.steps[path.index()];
         let ai = self.subject.agents.get(path.index()).and_then(Option::as_ref);
@@ -323,7 +328,7 @@ impl SpanFold {
         let id = SpanId::of_attempt(&self.subject.run, item, (&step.phase, path.element), attempt);
         let error = answer.as_ref().err().map(|failure| shortened(&failure.message));
         let calls = step.document.is_none();
-        Span { calls, attributes, moments, error, ..self.span(id, Some(above), name, began) }
+        TraceSpan { calls, attributes, moments, error, ..self.span(id, Some(above), name, began) }
     }
 
     /// The attributes of everything about a step.
@@ -340,8 +345,8 @@ impl SpanFold {
         attributes
     }
 
-    fn span(&self, id: SpanId, parent: Option<SpanId>, name: String, began: UnixMillis) -> Span {
-        Span {
+    fn span(&self, id: SpanId, parent: Option<SpanId>, name: String, began: UnixMillis) -> TraceSpan {
+        TraceSpan {
             trace: self.subject.context.trace,
             id,
             parent,

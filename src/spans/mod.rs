@@ -98,7 +98,7 @@ fn leading(hash: &blake3::Hash) -> u128 {
 
 /// Something that has ended, with its place in the trace.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Span {
+pub struct TraceSpan {
     pub trace: u128,
     pub id: SpanId,
     pub parent: Option<SpanId>,

@@ -45,6 +45,7 @@ pub enum Quantity {
     Column(String),
 }
 
+/// How a figure is compared with the bound of an expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
     Less,
@@ -54,6 +55,7 @@ pub enum Relation {
     Equal,
 }
 
+/// The bound of an expectation, with its unit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Bound {
     Number(Decimal),

@@ -240,6 +240,7 @@ pub struct Instructions {
     pub pieces: Vec<Piece>,
 }
 
+/// A part of the text of instructions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     Text(String),

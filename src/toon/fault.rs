@@ -18,6 +18,7 @@ pub struct Problem {
     pub span: Range<usize>,
 }
 
+/// What is wrong in a TOON text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     NotUtf8,

@@ -64,6 +64,7 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Reads a TOON text node by node, and the rows of its tables one by one, in the memory of one row.
 pub struct Reader<R> {
     lines: Lines<R>,
     /// The current line has not been processed yet.

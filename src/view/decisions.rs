@@ -13,7 +13,7 @@ pub(super) struct ArmText {
 }
 
 /// The arms of each decision of a step, in order.
-pub(super) fn told(graph: &Graph, step: &Step) -> Vec<Vec<ArmText>> {
+pub(super) fn texts(graph: &Graph, step: &Step) -> Vec<Vec<ArmText>> {
     let arm = |arm: &Arm| ArmText { condition: asked(arm).map(visible), target: leads(graph, &arm.target) };
     step.chains.iter().map(|chain| chain.iter().map(arm).collect()).collect()
 }

@@ -217,6 +217,28 @@ fn printing_clock_files_and_tasks_stay_in_their_rooms() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// In every room but the last, whose types are arguments of commands.
+#[test]
+fn every_public_type_says_what_it_is() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for file in files().into_iter().filter(|file| file.room != "cli") {
+        let text = fs::read_to_string(src.join(&file.path)).unwrap();
+        let lines: Vec<&str> = text.lines().take(file.lines.len()).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let kind = line.strip_prefix("pub ").and_then(|rest| rest.split(' ').next());
+            let is_type = kind.is_some_and(|kind| ["struct", "enum", "trait", "type"].contains(&kind));
+            // Above its attributes, which may take several lines.
+            let attribute = |line: &&&str| [" ", "#[", ")"].iter().any(|begin| line.starts_with(begin));
+            let above = lines[..at].iter().rev().find(|line| !attribute(line));
+            if is_type && !above.is_some_and(|line| line.starts_with("///")) {
+                wrong.push(format!("src/{}:{}: {line}", file.path.display(), at + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
 /// Whether a line has `word`, not only as the end of a longer one.
 fn contains(line: &str, word: &str) -> bool {
     let longer = |c: char| c.is_alphanumeric() || c == '_';

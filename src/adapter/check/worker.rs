@@ -184,7 +184,7 @@ async fn listen(stdout: Option<ChildStdout>, heard: Sender<ProbeLine>) {
 struct Answers {
     asked: &'static [u64],
     open: Vec<u64>,
-    told: Vec<String>,
+    answered: Vec<String>,
     /// A malformed line.
     strange: Option<String>,
     wrong: Vec<String>,
@@ -192,7 +192,7 @@ struct Answers {
 
 impl Answers {
     fn new(asked: &'static [u64]) -> Self {
-        Answers { asked, open: asked.to_vec(), told: Vec::new(), strange: None, wrong: Vec::new() }
+        Answers { asked, open: asked.to_vec(), answered: Vec::new(), strange: None, wrong: Vec::new() }
     }
 
     /// Collects messages until they end or a malformed line, after which a run would kill the worker. With
@@ -200,7 +200,7 @@ impl Answers {
     async fn gather(&mut self, heard: &mut Receiver<ProbeLine>, only_answers: bool) {
         while self.strange.is_none() && !(only_answers && self.open.is_empty()) {
             match heard.recv().await {
-                Some(Ok(Message::Over { id, told })) => self.take(id, told),
+                Some(Ok(Message::Over { id, answer })) => self.take(id, answer),
                 Some(Ok(Message::Log { .. } | Message::Progress { .. } | Message::Other)) => {}
                 Some(Err(strange)) => self.strange = Some(strange),
                 None => return,
@@ -208,11 +208,11 @@ impl Answers {
         }
     }
 
-    fn take(&mut self, id: u64, told: WorkerAnswer) {
+    fn take(&mut self, id: u64, answer: WorkerAnswer) {
         match self.open.iter().position(|open| *open == id) {
             Some(at) => {
                 self.open.remove(at);
-                self.told.push(match told {
+                self.answered.push(match answer {
                     WorkerAnswer::Result(_) => "a result".to_owned(),
                     WorkerAnswer::Error { code, message, .. } => format!("error {code}: {message}"),
                 });
@@ -235,8 +235,8 @@ impl Answers {
         if let (false, true, Some(end)) = (self.open.is_empty(), self.wrong.is_empty(), end) {
             self.wrong.push(format!("it {end} and had not answered {}", self.missing()));
         }
-        self.told.dedup();
-        match (self.wrong.first(), self.told.as_slice()) {
+        self.answered.dedup();
+        match (self.wrong.first(), self.answered.as_slice()) {
             (Some(_), _) => Err(self.wrong.join("; ")),
             (None, []) => Ok("silence".to_owned()),
             (None, [only]) => Ok(only.clone()),

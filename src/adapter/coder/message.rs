@@ -38,6 +38,7 @@ pub enum Message {
     Text(String),
 }
 
+/// An error of JSON-RPC 2.0, as the agent reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RpcError {
     pub code: i64,

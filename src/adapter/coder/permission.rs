@@ -38,7 +38,7 @@ pub struct ToolCall {
 }
 
 /// A decision on a request for permission.
-pub struct Decision {
+pub struct PermissionReply {
     /// The result of the request.
     pub result: Value,
     pub allowed: bool,
@@ -128,7 +128,7 @@ impl Permission<'_> {
     }
 
     /// The answer to it. What can only be allowed for good is rejected.
-    pub fn answer(&self, verdict: &Verdict<'_>) -> Decision {
+    pub fn answer(&self, verdict: &Verdict<'_>) -> PermissionReply {
         let once = match verdict {
             Verdict::Allowed | Verdict::AllowedBy(_) => self.option("allow_once"),
             Verdict::Rejected | Verdict::RejectedBy(_) | Verdict::Cancelled => None,
@@ -143,7 +143,7 @@ impl Permission<'_> {
             Verdict::Allowed | Verdict::Rejected | Verdict::Cancelled => "",
         };
         let word = if once.is_some() { "allowed" } else { "rejected" };
-        Decision {
+        PermissionReply {
             result: json!({"outcome": outcome}),
             allowed: once.is_some(),
             kind: self.kind.to_owned(),
@@ -240,7 +240,7 @@ mod tests {
         let request = calls.request(&params);
         assert!(request.can_be_allowed());
         let answer = |verdict: Verdict| {
-            let Decision { result, allowed, line, .. } = request.answer(&verdict);
+            let PermissionReply { result, allowed, line, .. } = request.answer(&verdict);
             (result["outcome"]["optionId"].as_str().unwrap_or("").to_owned(), allowed, line)
         };
         assert_eq!(

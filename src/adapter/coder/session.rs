@@ -2,7 +2,7 @@
 
 use super::message::{self, METHOD_NOT_FOUND, Message, RpcError};
 use super::peer::Peer;
-use super::permission::{Calls, Decision, ToolCall, Verdict};
+use super::permission::{Calls, PermissionReply, ToolCall, Verdict};
 use super::turn::{Ended, Spent, Turn};
 use super::{Conversation, Failure, Progress, Stop, Urgency, is_closed};
 use crate::adapter::LiveWords;
@@ -53,6 +53,7 @@ pub struct Over {
     pub rejected: Vec<String>,
 }
 
+/// The conversation of one attempt with its agent, from the greeting to the last message.
 pub struct Session<'a> {
     peer: Peer,
     talk: &'a Conversation,
@@ -272,7 +273,7 @@ impl<'a> Session<'a> {
 
     /// Answers a request for permission.
     fn decide(&mut self, id: &Value, params: &Value, verdict: &Verdict<'_>) -> Result<(), End> {
-        let Decision { result, allowed, kind, line } = self.calls.request(params).answer(verdict);
+        let PermissionReply { result, allowed, kind, line } = self.calls.request(params).answer(verdict);
         self.peer.log().line(&line);
         self.talk.say(Role::Permission, None, &line);
         if allowed {

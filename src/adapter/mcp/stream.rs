@@ -36,6 +36,7 @@ type Headers = HashMap<HeaderName, HeaderValue>;
 
 type Failed = StreamableHttpError<reqwest::Error>;
 
+/// The client for a stream of messages, whose answers are limited in size and checked before they are read.
 #[derive(Clone)]
 pub struct Checked(pub reqwest::Client);
 

@@ -32,12 +32,12 @@ fn tells(letter: char) -> bool {
 }
 
 /// How many characters of the secret a form reveals.
-pub(super) fn told(form: &str) -> usize {
+pub(super) fn revealed(form: &str) -> usize {
     form.chars().filter(|letter| tells(*letter)).count()
 }
 
 /// The number of bytes of a form that reveal as much as all of it, if that is fewer.
 pub(super) fn telling(form: &str) -> Option<usize> {
-    let told = form.char_indices().filter(|(_, letter)| tells(*letter));
-    told.map(|(at, _)| at + 1).nth(TELLING - 1)
+    let revealing = form.char_indices().filter(|(_, letter)| tells(*letter));
+    revealing.map(|(at, _)| at + 1).nth(TELLING - 1)
 }

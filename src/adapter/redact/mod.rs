@@ -157,7 +157,7 @@ fn texts(secret: &str) -> Vec<&str> {
 
 fn needles<'a>(name: &'a str, secret: &'a str) -> impl Iterator<Item = Needle> + 'a {
     texts(secret).into_iter().flat_map(move |text| {
-        let garbled = garbled::all(text).into_iter().filter(|text| garbled::told(text) >= SHORTEST);
+        let garbled = garbled::all(text).into_iter().filter(|text| garbled::revealed(text) >= SHORTEST);
         let garbled = garbled.map(move |text| Needle::new(name, &text, garbled::telling(&text)));
         let enough = (TELLING..text.len()).find(|at| text.is_char_boundary(*at));
         std::iter::once(Needle::new(name, text, enough)).chain(garbled)

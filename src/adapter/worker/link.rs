@@ -82,7 +82,7 @@ struct OpenCall {
 /// The result of a call.
 pub enum Heard {
     Answered {
-        told: WorkerAnswer,
+        answer: WorkerAnswer,
         log: String,
     },
     /// The process ended without an answer.
@@ -372,12 +372,12 @@ impl Shared {
             Message::Over { id, .. } if state.open.get(&id).is_some_and(|open| !state.has_heard(open)) => {
                 return Err(Unfit(format!("worker answered the call {id} before it read it")));
             }
-            Message::Over { id, told } => {
+            Message::Over { id, answer } => {
                 state.answered = true;
                 // A second answer, or one to a withdrawn call, changes nothing.
                 if let Some(open) = state.open.remove(&id) {
                     let log = state.log_of(&open);
-                    let _ = open.reply.send(Heard::Answered { told, log });
+                    let _ = open.reply.send(Heard::Answered { answer, log });
                 }
             }
             Message::Log { id, text } => {

@@ -34,7 +34,7 @@ const RESERVED: std::ops::RangeInclusive<i64> = -32768..=-32000;
 #[derive(Debug, PartialEq)]
 pub enum Message {
     /// The call with this id has ended.
-    Over { id: u64, told: WorkerAnswer },
+    Over { id: u64, answer: WorkerAnswer },
     /// A line for the log of the call with this id, or of the worker.
     Log { id: Option<u64>, text: String },
     /// The progress of the call with this id.
@@ -191,10 +191,10 @@ fn meaning(wire: Wire<'_>) -> Result<Message, String> {
             shown(error.get().as_bytes())
         )),
         (None, Some(id), Some(result), None) => {
-            Ok(Message::Over { id: number(&id)?, told: WorkerAnswer::Result(result.get().to_owned()) })
+            Ok(Message::Over { id: number(&id)?, answer: WorkerAnswer::Result(result.get().to_owned()) })
         }
         (None, Some(id), None, Some(error)) => {
-            Ok(Message::Over { id: number(&id)?, told: refusal(error.get())? })
+            Ok(Message::Over { id: number(&id)?, answer: refusal(error.get())? })
         }
         (None, Some(_), ..) => Err("expected either \"result\" or \"error\"".into()),
         (None, None, ..) => Err("expected the \"id\" of the call that it answers".into()),
@@ -253,8 +253,8 @@ fn text(params: &Object, raw: &str) -> String {
 
 /// The answer for a step with these outputs. A result that is a string is text, read like a program's output; any
 /// other result is the answer itself, and never text.
-pub fn judge(call: &Call, told: WorkerAnswer) -> Answer {
-    match told {
+pub fn judge(call: &Call, answer: WorkerAnswer) -> Answer {
+    match answer {
         WorkerAnswer::Result(raw) if raw.starts_with('"') => match serde_json::from_str::<String>(&raw) {
             Ok(text) => contract::done(&call.outputs, &contract::text(text.into_bytes())?),
             Err(error) => Err(contract::bad(format!("the result is not JSON: {}", json::problem(&error)))),

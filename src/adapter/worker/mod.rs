@@ -100,8 +100,8 @@ impl Worker {
             };
             let Some((id, heard)) = link.ask(&request, call.live.clone(), call.log.clone()) else { continue };
             match self.listen(&link, id, heard, &call, &mut stop).await {
-                Heard::Answered { told, log } => {
-                    return message::judge(&call, told).map_err(|failure| with(failure, log));
+                Heard::Answered { answer, log } => {
+                    return message::judge(&call, answer).map_err(|failure| with(failure, log));
                 }
                 Heard::Lost { loss, log } => return Err(with(lost(loss, &stop), log)),
                 // It was never sent, so sending it to another process is not a repetition.

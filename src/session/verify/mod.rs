@@ -10,7 +10,7 @@ mod tests;
 mod undoing;
 mod visits;
 
-use super::document::{Cell, Recorded, RowPlace, recorded};
+use super::document::{Cell, CellPlaces, Recorded, recorded};
 use super::layout::Layout;
 use super::link::{LinkedItem, link};
 use super::row::Row;
@@ -49,7 +49,7 @@ pub fn verify(source: &Source, spec: &Spec, graph: &Graph) -> Verified {
 }
 
 /// Checks rows against a graph.
-fn hold(graph: &Graph, rows: &[Row], places: &[RowPlace]) -> Findings {
+fn hold(graph: &Graph, rows: &[Row], places: &[CellPlaces]) -> Findings {
     let layout = Layout::of(graph);
     let record = DocumentRecord { graph, layout: &layout, rows, places };
     let items = link(&layout, rows);
@@ -75,7 +75,7 @@ struct DocumentRecord<'a> {
     graph: &'a Graph,
     layout: &'a Layout,
     rows: &'a [Row],
-    places: &'a [RowPlace],
+    places: &'a [CellPlaces],
 }
 
 /// What has been found so far, over all items.

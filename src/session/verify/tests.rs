@@ -1,6 +1,6 @@
 //! What the engine does is never a difference, and a trace that was tampered with is.
 
-use super::super::document::RowPlace;
+use super::super::document::CellPlaces;
 use super::super::layout::Layout;
 use super::super::row::Row;
 use super::{Findings, hold};
@@ -98,7 +98,7 @@ fn rows(graph: &Graph, events: &[Event]) -> Vec<Row> {
 }
 
 fn differences(graph: &Graph, rows: &[Row]) -> Vec<Diagnostic> {
-    let places = vec![RowPlace::default(); rows.len()];
+    let places = vec![CellPlaces::default(); rows.len()];
     let Findings { differences, .. } = hold(graph, rows, &places);
     differences
 }

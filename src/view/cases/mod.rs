@@ -6,7 +6,7 @@ mod junit;
 pub use json::json;
 pub use junit::junit;
 
-use super::decisions::told;
+use super::decisions::texts;
 use super::table::table;
 use crate::cases::{Coverage, CoveredParts, DecisionWay};
 use crate::diag::render::{self, visible};
@@ -87,7 +87,7 @@ fn way(graph: &Graph, way: DecisionWay) -> String {
         DecisionWay::Skipped(id) => format!("{}: its condition does not hold", of(id)),
         DecisionWay::Arm { step, arm: None, .. } => format!("{}: no condition holds", of(step)),
         DecisionWay::Arm { step, chain, arm: Some(arm) } => {
-            let chains = told(graph, graph.step(step));
+            let chains = texts(graph, graph.step(step));
             let arm = chains.get(chain as usize).and_then(|arms| arms.get(arm as usize));
             let arm = arm.map(|arm| format!("{} → {}", arm.asks(), arm.target));
             format!("{}: {}", of(step), arm.unwrap_or_default())

@@ -141,11 +141,11 @@ fn line_back(graph: &Graph, repeat: &Repeat, out: &mut String) {
 /// The decisions of one step that lead to another.
 fn chosen(graph: &Graph, from: StepId, to: StepId) -> impl Iterator<Item = String> {
     let step = graph.step(from);
-    let told = decisions::told(graph, step).into_iter().flatten();
-    let arms = step.chains.iter().flatten().zip(told);
-    arms.filter_map(move |(arm, told)| match arm.target {
-        Target::Step(target) if target == to => Some(label(&told.asks())),
-        Target::Skip(target) if target == to => Some(label(&format!("{}, skip", told.asks()))),
+    let arm_texts = decisions::texts(graph, step).into_iter().flatten();
+    let arms = step.chains.iter().flatten().zip(arm_texts);
+    arms.filter_map(move |(arm, text)| match arm.target {
+        Target::Step(target) if target == to => Some(label(&text.asks())),
+        Target::Skip(target) if target == to => Some(label(&format!("{}, skip", text.asks()))),
         _ => None,
     })
 }
@@ -162,12 +162,12 @@ fn decides_on_group_of(graph: &Graph, decider: StepId, id: StepId) -> bool {
 /// The decisions of a step that lead to no single step: to groups, or to an end.
 fn ends(graph: &Graph, id: StepId, out: &mut String) {
     let step = graph.step(id);
-    let told = decisions::told(graph, step).into_iter().flatten();
-    for (at, (arm, told)) in step.chains.iter().flatten().zip(told).enumerate() {
-        let asks = label(&told.asks());
+    let arm_texts = decisions::texts(graph, step).into_iter().flatten();
+    for (at, (arm, text)) in step.chains.iter().flatten().zip(arm_texts).enumerate() {
+        let asks = label(&text.asks());
         let _ = match arm.target {
             Target::End | Target::Fail(_) => {
-                let target = label(&told.target);
+                let target = label(&text.target);
                 writeln!(out, "    s{} -.->|\"{asks}\"| e{}_{at}([\"{target}\"])", id.0, id.0)
             }
             Target::Group(group) => writeln!(out, "    s{} -.->|\"{asks}\"| g{group}", id.0),

@@ -143,7 +143,7 @@ fn lines(graph: &Graph, id: StepId) -> Vec<String> {
 fn decided(graph: &Graph, step: &Step) -> impl Iterator<Item = String> {
     let state = decisions::state(graph, step).map(|state| format!("state {state}"));
     let when = decisions::when(step).map(|when| format!("when {when}"));
-    let arms = decisions::told(graph, step).into_iter().flatten();
+    let arms = decisions::texts(graph, step).into_iter().flatten();
     let arms = arms.map(|arm| format!("{} → {}", arm.asks(), arm.target));
     let gates = decisions::gates(graph, step);
     let events = decisions::events(step);

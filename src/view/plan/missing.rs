@@ -1,5 +1,6 @@
 //! Steps that may not run although their item succeeds: their required inputs come from steps that may not run. A
-//! step's own conditions are shown elsewhere.
+//! step's own conditions are shown elsewhere. A plan shows all of them; `graph/absence.rs` warns of those that are hardly
+//! meant.
 
 use super::super::decisions;
 use crate::diag::render::visible;

@@ -58,7 +58,7 @@ fn decided(graph: &Graph, width: Option<usize>) -> String {
         let title = visible(&step.title);
         rows.extend(decisions::when(step).map(|when| vec![title.clone(), when, "it runs".to_owned()]));
         for (at, arm) in
-            decisions::told(graph, step).into_iter().flat_map(|arms| arms.into_iter().enumerate())
+            decisions::texts(graph, step).into_iter().flat_map(|arms| arms.into_iter().enumerate())
         {
             let title = if at == 0 { title.clone() } else { String::new() };
             rows.push(vec![title, arm.condition.unwrap_or("otherwise".to_owned()), arm.target]);

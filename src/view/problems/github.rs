@@ -1,6 +1,6 @@
 //! Workflow commands of GitHub: a line a problem, which GitHub draws at its place in a pull request.
 
-use super::{Checked, over_lines, path, told};
+use super::{Checked, message_of, over_lines, path};
 use crate::diag::Severity;
 use crate::diag::render::visible;
 
@@ -22,7 +22,7 @@ pub fn github(checked: &[Checked]) -> String {
                 place.push_str(&format!(",col={},endColumn={}", start.column, end.column));
             }
             let title = property(&format!("orderflow {}", problem.code));
-            out.push_str(&format!("::{command} {place},title={title}::{}\n", data(&told(problem))));
+            out.push_str(&format!("::{command} {place},title={title}::{}\n", data(&message_of(problem))));
         }
     }
     out

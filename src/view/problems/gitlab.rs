@@ -1,7 +1,7 @@
 //! The code quality report of GitLab: a list of issues, each with a fingerprint that does not change when its line
 //! moves.
 
-use super::{Checked, path, told};
+use super::{Checked, message_of, path};
 use crate::diag::Severity;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ pub fn gitlab(checked: &[Checked]) -> serde_json::Result<String> {
             let fingerprint = hasher.update(&nth.to_le_bytes()).finalize().to_hex()[..32].to_owned();
             *nth += 1;
             issues.push(Issue {
-                description: told(problem),
+                description: message_of(problem),
                 check_name: problem.code,
                 fingerprint,
                 severity: match problem.severity {

@@ -36,7 +36,7 @@ fn over_lines(source: &Source, problem: &Diagnostic) -> bool {
 }
 
 /// The message and its help, in two lines.
-fn told(problem: &Diagnostic) -> String {
+fn message_of(problem: &Diagnostic) -> String {
     match &problem.help {
         Some(help) => format!("{}\nhelp: {help}", problem.message),
         None => problem.message.clone(),

@@ -1,6 +1,6 @@
 //! SARIF 2.1.0, the exchange format of static analysis.
 
-use super::{Checked, path, told};
+use super::{Checked, message_of, path};
 use crate::diag::{self, Diagnostic, Severity, Source, Span};
 use serde::Serialize;
 use serde_json::json;
@@ -110,7 +110,7 @@ fn results<'a>(checked: &Checked<'a>, rules: &[&str]) -> Vec<Found<'a>> {
             Severity::Warning => "warning",
             Severity::Note => "note",
         },
-        message: Message { text: told(problem) },
+        message: Message { text: message_of(problem) },
         locations: vec![location(source, problem.span, None)],
         related_locations: related(source, problem),
         fixes: problem.fixes.iter().map(|fix| change(source, fix)).collect(),
@@ -120,9 +120,9 @@ fn results<'a>(checked: &Checked<'a>, rules: &[&str]) -> Vec<Found<'a>> {
 
 /// The other places of a problem, each once.
 fn related(source: &Source, problem: &Diagnostic) -> Vec<Location> {
-    let mut told = BTreeSet::new();
+    let mut places = BTreeSet::new();
     let related = problem.related.iter();
-    let related = related.filter(|one| told.insert((one.span.start, one.span.end, &one.label)));
+    let related = related.filter(|one| places.insert((one.span.start, one.span.end, &one.label)));
     related.map(|one| location(source, one.span, Some(one.label.clone()))).collect()
 }
 

@@ -81,21 +81,21 @@ fn estimates(groups: &[Group]) -> Option<String> {
 /// The time of all executions, the wall time, and the time that parallel steps have saved.
 fn work(run: &RunStats) -> Option<String> {
     let work = run.sequential_ms?;
-    let mut told = milliseconds(work.0);
+    let mut text = milliseconds(work.0);
     if let Some(wall) = run.wall_ms {
-        told.push_str(&format!(" in {} of wall time", milliseconds(wall.0)));
+        text.push_str(&format!(" in {} of wall time", milliseconds(wall.0)));
         // Waits between attempts are no work.
         if wall.0 > 0.0 && work.0 / wall.0 >= 0.05 {
-            told.push_str(&format!(" ({:.1} at once)", work.0 / wall.0));
+            text.push_str(&format!(" ({:.1} at once)", work.0 / wall.0));
         }
     }
     if let Some(saved) = run.saved_ms.filter(|saved| saved.0 > 0.0) {
         let each = run.items.map(|items| items.saturating_add(run.in_flight.unwrap_or(0)));
         let each = each.filter(|items| *items > 0);
         let (saved, of) = each.map_or((saved.0, "in all"), |items| (saved.0 / items as f64, "an item"));
-        told.push_str(&format!("; parallel steps saved {} {of}", milliseconds(saved)));
+        text.push_str(&format!("; parallel steps saved {} {of}", milliseconds(saved)));
     }
-    Some(told)
+    Some(text)
 }
 
 /// The critical path's steps, prepared for display: of a long one the first and the last.
