@@ -12,18 +12,22 @@ pub fn all() -> Vec<(String, String)> {
     let mut open = vec![String::new()];
     while let Some(name) = open.pop() {
         let help = help(&name, "--help");
-        let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-        let commands = commands.take_while(|line| !line.is_empty());
-        // What wraps is further in.
-        let commands = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-        let names = commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+        let names = commands(&help).into_iter().filter(|name| *name != "help");
         open.extend(names.map(|sub| format!("{name} {sub}").trim().to_owned()));
         all.push((format!("orderflow {name} --help"), help));
     }
     all
 }
 
-fn help(name: &str, option: &str) -> String {
+/// The names of the commands that a help lists.
+pub fn commands(help: &str) -> Vec<&str> {
+    // What wraps is further in.
+    let lines = section(help, "Commands:").into_iter();
+    let first = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    first.filter_map(|line| line.split_whitespace().next()).collect()
+}
+
+pub fn help(name: &str, option: &str) -> String {
     let mut command = command(Path::new("."));
     command.args(name.split_whitespace()).arg(option).env("COLUMNS", WIDTH.to_string());
     let output = command.output().unwrap();
