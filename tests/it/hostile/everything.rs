@@ -122,7 +122,7 @@ pub(super) const COMMANDS: [&str; 44] = [
     "answer RUN --yes",
     "signal RUN order.paid --item vase",
     "approve RUN Send --item vase",
-    "reject RUN Send --item jugs --note late",
+    "reject RUN Send --item vase --note late",
     "resolve RUN --item vase --note done",
     "resume --quiet RUN",
     "approve RUN Send --resume --quiet",
@@ -198,12 +198,16 @@ type State = (u64, u64, i64, i64);
 
 impl Project {
     pub fn new() -> Project {
+        Project::of("vase,Vase\n")
+    }
+
+    /// With these items.
+    fn of(items: &str) -> Project {
         let top = outside();
         let folder = top.path().join("project");
         fs::create_dir(&folder).unwrap();
-        for (name, text) in
-            [("flow.md", FLOW), ("pack.md", PACK), ("parcels.csv", "id,name\nvase,Vase\njugs,Jugs!\n")]
-        {
+        let items = format!("id,name\n{items}");
+        for (name, text) in [("flow.md", FLOW), ("pack.md", PACK), ("parcels.csv", items.as_str())] {
             fs::write(folder.join(name), text).unwrap();
         }
         let run = orderflow(&folder, "run flow.md --trust --quiet").output().unwrap();
@@ -246,6 +250,16 @@ impl Project {
         all
     }
 
+    /// Removes what a command has added; makes the project again if it has changed anything else.
+    fn renew(&mut self) {
+        let now = self.look();
+        if self.state.iter().any(|(path, state)| now.get(path) != Some(state)) {
+            *self = Project::new();
+        } else {
+            now.keys().filter(|path| !self.state.contains_key(*path)).for_each(|path| remove(path));
+        }
+    }
+
     /// Lets a command meet a file of this kind; returns what is wrong. `None` if there cannot be such a file here.
     fn meet(&mut self, name: &str, kind: Kind, command: &str) -> Option<Vec<String>> {
         let (path, aside) = (self.path(name), self.scene.top.path().join("aside"));
@@ -276,9 +290,7 @@ impl Project {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::rename(&aside, &path).unwrap();
         }
-        if self.look() != self.state {
-            *self = Project::new();
-        }
+        self.renew();
         wrong
     }
 }
@@ -365,7 +377,8 @@ fn no_kind_of_file_leads_an_active_run_out_of_its_folder_or_ends_it() {
         "show RUN",
         "logs RUN",
     ];
-    let project = Project::new();
+    // Decided about one by one: the run waits for the other.
+    let project = Project::of("vase,Vase\njugs,Jugs!\n");
     let scene = &project.scene;
     let mut runner = orderflow(&scene.path(""), &format!("resume --wait --quiet {}", scene.run.display()));
     let mut runner = runner.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
