@@ -427,7 +427,8 @@ fn table(text: &str, block: &Block, titles: &Titles) -> Option<Drawing> {
     }
     let mut rows = lines(text, block.span);
     let header = rows.next()?;
-    let heads: Vec<String> = cells(text, header).into_iter().map(super::near::plain).collect();
+    let heads: Vec<String> =
+        cells(&text[header.start..header.end]).into_iter().map(super::near::plain).collect();
     let column = |names: &[&str]| heads.iter().position(|head| names.contains(&head.as_str()));
     let step = column(&["step", "steps", "task", "stage", "activity", "action"])?;
     let needs = column(&[
@@ -446,7 +447,7 @@ fn table(text: &str, block: &Block, titles: &Titles) -> Option<Drawing> {
     }
     let mut drawing = Drawing { span: header, what: "table", edges: Vec::new(), asks: Vec::new() };
     for row in rows.skip(1) {
-        let cells = cells(text, row);
+        let cells = cells(&text[row.start..row.end]);
         let titled = |cell: &str| titles.folded.get(&title::key(cell).to_lowercase()).cloned();
         let Some(to) = cells.get(step).and_then(|cell| titled(cell)) else { continue };
         let said = |column: Option<usize>| cells.get(column?).copied().filter(|cell| !is_nothing(cell));

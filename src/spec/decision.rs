@@ -227,6 +227,14 @@ fn may_be_title(said: &str) -> bool {
     words().count() <= WORDS && words().all(|word| word.starts_with(char::is_uppercase))
 }
 
+/// The target of a decision that a text is meant as, in the spelling of a decision.
+///
+/// # Errors
+/// The text, if it leads to none.
+pub(super) fn target(said: &str, known: &dyn Known) -> Result<String, String> {
+    Target::read(said, known, Near::Alike).map(|target| target.right)
+}
+
 /// How much a text may differ from a step's title.
 #[derive(Clone, Copy, PartialEq)]
 enum Near {

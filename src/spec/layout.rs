@@ -249,24 +249,11 @@ fn spaced(line: &str) -> String {
 
 /// The cells of a row of a table; `None` if it does not begin and end with a bar.
 fn cells(line: &str) -> Option<Vec<&str>> {
-    let line = line.trim().strip_prefix('|')?.strip_suffix('|')?;
-    let (mut cells, mut from, mut escaped) = (Vec::new(), 0, false);
-    for (at, c) in line.char_indices() {
-        match c {
-            '|' if !escaped => {
-                cells.push(line[from..at].trim());
-                from = at + 1;
-            }
-            _ => {}
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    // The last bar was escaped.
-    if escaped {
-        return None;
-    }
-    cells.push(line[from..].trim());
-    Some(cells)
+    let line = line.trim();
+    let cells = markdown::cells(line);
+    // A last bar behind a backslash belongs to the last cell.
+    let ends = line.len() > 1 && line.ends_with('|') && !cells.last()?.ends_with('|');
+    (ends && line.starts_with('|')).then_some(cells)
 }
 
 #[cfg(test)]

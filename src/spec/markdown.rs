@@ -179,9 +179,22 @@ pub(super) fn trim(text: &str, range: Range<usize>) -> Span {
     Span::new(start, start + space::trim(part).len())
 }
 
-/// The cells of a table's row.
-pub(super) fn cells(text: &str, row: Span) -> Vec<&str> {
-    text[row.start..row.end].trim_matches('|').split('|').map(str::trim).collect()
+/// The cells of a table's row. A bar behind a backslash parts none.
+pub(super) fn cells(row: &str) -> Vec<&str> {
+    let row = row.strip_prefix('|').unwrap_or(row);
+    let (mut cells, mut from, mut escaped) = (Vec::new(), 0, false);
+    for (at, byte) in row.bytes().enumerate() {
+        if byte == b'|' && !escaped {
+            cells.push(row[from..at].trim());
+            from = at + 1;
+        }
+        escaped = byte == b'\\' && !escaped;
+    }
+    // What is behind the last bar is a cell if it is anything.
+    if from == 0 || from < row.len() {
+        cells.push(row[from..].trim());
+    }
+    cells
 }
 
 /// The non-empty lines of a span, each without white space at its ends.

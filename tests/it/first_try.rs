@@ -43,8 +43,9 @@ const LIKELY: [(&str, usize, &str); 11] = [
 ];
 
 /// The smallest forms of misreadings, with the codes of what is reported.
-const MINIMAL: [(&str, &str); 33] = [
+const MINIMAL: [(&str, &str); 35] = [
     ("branch-headings", "unread-answer almost-a-decision"),
+    ("branch-to-nowhere", "unread-answer almost-a-decision"),
     ("closes-early", "does-not-wait"),
     ("condition-in-words", "unread-answer condition-in-prose"),
     ("decides-on-compensation", "bad-target"),
@@ -72,6 +73,7 @@ const MINIMAL: [(&str, &str); 33] = [
     ("skipped-maker-drops-critical", "runs-only-when"),
     ("steps-in-a-list", "almost-a-step"),
     ("steps-in-a-table", "almost-a-step"),
+    ("steps-in-part", "almost-a-step"),
     ("table-mermaid-loop", "condition-in-prose no-effect"),
     ("title-bracket", "almost-a-field"),
     ("undo-section", "almost-a-handler"),

@@ -119,10 +119,11 @@ pub fn steps_in_a_block(span: Span, what: &str, heading: &str, flow: &str) -> Di
         .help(format!("a step is a heading, such as `{heading}`{below}"))
 }
 
-/// A heading such as `yes → Ship`, below a step.
-pub fn branch_in_a_heading(span: Span, right: &str) -> Diagnostic {
+/// A heading such as `yes → Ship`, below a step. It may lead to a step that is missing.
+pub fn branch_in_a_heading(span: Span, right: &str, missing: Option<&String>) -> Diagnostic {
+    let missing = missing.map(|title| format!("; no step has the title `{title}`")).unwrap_or_default();
     Diagnostic::warning("almost-a-decision", span, "this heading is prose, but looks like a decision")
-        .help(format!("write `{right}` on a line below the step that decides, without `#`"))
+        .help(format!("write `{right}` on a line below the step that decides, without `#`{missing}"))
 }
 
 /// Types of another language in a signature.

@@ -5,11 +5,11 @@ use super::{Place, meant};
 use crate::condition;
 use crate::diag::{Diagnostic, Replacement, Span, catalogue as problem};
 use crate::spec::body::{Part, unmarked};
-use crate::spec::decision::Known;
+use crate::spec::decision::{self, Known};
 use crate::spec::evidence::Role;
 use crate::spec::markdown::{Block, Container, Holder, Kind, cells, lines};
 use crate::spec::near::{self, Meant};
-use crate::spec::{Port, signature, title};
+use crate::spec::{Port, signature};
 use crate::value::Type;
 
 /// Names of the column, or the setting, with the title of a step.
@@ -64,11 +64,12 @@ struct Meaning {
 impl Meaning {
     /// Of settings, each with its key and its value, if they name a title and more that a step has.
     fn of(hashes: &str, settings: &[(&str, &str)]) -> Option<(String, Meaning)> {
-        let bare = |value: &str| value.trim().trim_matches(['"', '\'', '`', '*']).trim().to_owned();
+        let bare = |value: &str| value.trim().trim_matches(['"', '\'', '`', '*']).trim().replace("\\|", "|");
         let said = |key: &str| TITLES.contains(&near::plain(key).as_str());
         let title = settings.iter().find(|(key, value)| said(key) && !bare(value).is_empty())?;
         let title_of = bare(title.1);
-        let (mut agent, mut fields, mut ports) = (None, String::new(), [const { None }; 2]);
+        let (mut agent, mut fields, mut ports): (Option<String>, _, _) =
+            (None, String::new(), [const { None }; 2]);
         let (mut whole, mut speaks) = (true, false);
         for setting in settings.iter().filter(|setting| *setting != title) {
             let (key, value) = (setting.0, bare(setting.1));
@@ -76,7 +77,11 @@ impl Meaning {
                 continue;
             }
             match (near::meant(key), meant::right_key(key)) {
-                (Some(Meant::Agent), _) => agent = near::actor(&value).map(str::to_owned).or(agent),
+                (Some(Meant::Agent), _) => {
+                    let name = near::actor(&value).map(str::to_owned);
+                    whole &= name.is_some();
+                    agent = name.or_else(|| as_name(&value)).or(agent);
+                }
                 (Some(Meant::Inputs), _) => ports[0] = Some(value),
                 (Some(Meant::Outputs), _) => ports[1] = Some(value),
                 (_, Some(field)) => match near::value(field, &value) {
@@ -124,17 +129,18 @@ impl Place<'_> {
             let Kind::Container(container) = &block.kind else { return None };
             let (what, rows) = match container.holder {
                 Holder::Table => ("table", self.rows(&hashes, block)?),
-                Holder::List => ("list", self.items(&hashes, container)?),
+                Holder::List => ("list", self.items(&hashes, container)),
                 Holder::Quote => return None,
             };
+            let steps: Vec<&(String, Meaning)> = rows.iter().flatten().collect();
             // An overview of steps that there are is prose.
-            if rows.iter().any(|(title, _)| self.titles.is_title(title)) {
+            if steps.iter().any(|(title, _)| self.titles.is_title(title)) {
                 return None;
             }
-            let (_, first) = rows.first()?;
+            let (_, first) = steps.first()?;
             let report = problem::steps_in_a_block(block.span, what, &first.heading, &first.flow);
-            let all = rows.iter().all(|(_, meaning)| meaning.whole);
-            let right: Vec<String> = rows.iter().map(|(_, meaning)| meaning.written()).collect();
+            let all = steps.len() == rows.len() && steps.iter().all(|(_, meaning)| meaning.whole);
+            let right: Vec<String> = steps.iter().map(|(_, meaning)| meaning.written()).collect();
             // `steps:` above them.
             let lead = index.checked_sub(1).map(|before| self.part.blocks[before].span);
             let lead = lead.filter(|lead| {
@@ -145,29 +151,32 @@ impl Place<'_> {
         })
     }
 
-    /// The rows of a table with a column for the steps' titles.
-    fn rows(&self, hashes: &str, block: &Block) -> Option<Vec<(String, Meaning)>> {
+    /// The rows of a table with a column for the steps' titles, but for empty ones: each as the step that it is, if any.
+    fn rows(&self, hashes: &str, block: &Block) -> Option<Vec<Option<(String, Meaning)>>> {
         let mut rows = lines(self.text, block.span);
-        let heads = cells(self.text, rows.next()?);
+        let heads = cells(self.slice(rows.next()?));
         // A name or a title alone can be that of anything.
         heads.iter().find(|head| TITLES[..6].contains(&near::plain(head).as_str()))?;
-        let row = |line: Span| {
-            let settings: Vec<(&str, &str)> = heads.iter().copied().zip(cells(self.text, line)).collect();
+        let rows = rows.skip(1).map(|line| cells(self.slice(line)));
+        let filled = rows.filter(|row| row.iter().any(|cell| !cell.is_empty()));
+        let steps = filled.map(|row| {
+            let settings: Vec<(&str, &str)> = heads.iter().copied().zip(row).collect();
             Meaning::of(hashes, &settings)
-        };
-        rows.skip(1).map(row).collect::<Option<Vec<_>>>().filter(|rows| !rows.is_empty())
+        });
+        Some(steps.collect())
     }
 
-    /// The items of a list that are settings, as in YAML.
-    fn items(&self, hashes: &str, list: &Container) -> Option<Vec<(String, Meaning)>> {
-        let item = |item: &Span| {
+    /// The items of a list that are settings, as in YAML, but for empty ones: each as the step that it is, if any.
+    fn items(&self, hashes: &str, list: &Container) -> Vec<Option<(String, Meaning)>> {
+        let filled = list.items.iter().filter(|item| !self.slice(unmarked(self.text, **item)).is_empty());
+        let steps = filled.map(|item| {
             let settings = lines(self.text, *item).map(|line| {
                 let (key, value) = self.slice(unmarked(self.text, line)).split_once(':')?;
                 Some((key.trim(), value.trim()))
             });
             Meaning::of(hashes, &settings.collect::<Option<Vec<_>>>()?)
-        };
-        list.items.iter().map(item).collect::<Option<Vec<_>>>().filter(|items| !items.is_empty())
+        });
+        steps.collect()
     }
 
     /// `Inputs:` and `Outputs:` above lists of values, or as headings of their own, where the step has no signature.
@@ -246,8 +255,8 @@ impl Place<'_> {
     pub(super) fn branch(&self) -> Option<Diagnostic> {
         let said = self.slice(self.head.whole);
         let (asked, target) = said.split_once('→').or_else(|| said.split_once("->"))?;
-        let (asked, target) = (asked.trim(), target.trim());
-        if !self.titles.is_title(target) || asked.is_empty() {
+        let asked = asked.trim();
+        if asked.is_empty() {
             return None;
         }
         let mut above = self.parts[..self.index].iter().zip(&self.roles[..self.index]);
@@ -256,18 +265,32 @@ impl Place<'_> {
         let answers: Vec<&str> = deciding.answers().collect();
         let plain = near::plain(asked);
         let condition = match answers.as_slice() {
-            [answer] if YES.contains(&plain.as_str()) => Some((*answer).to_owned()),
-            [answer] if NO.contains(&plain.as_str()) => Some(format!("not {answer}")),
+            [answer] if YES.contains(&plain.as_str()) => Some(format!("If {answer}")),
+            [answer] if NO.contains(&plain.as_str()) => Some(format!("If not {answer}")),
+            _ if ["else", "otherwise"].contains(&plain.as_str()) => Some("Otherwise".to_owned()),
             _ => {
                 let asked = asked.strip_prefix("If ").or_else(|| asked.strip_prefix("if ")).unwrap_or(asked);
-                near::condition(asked).filter(|right| meant::is_known(right, self.titles))
+                let right = near::condition(asked).filter(|right| meant::is_known(right, self.titles));
+                right.filter(|right| condition::parse(right).is_ok()).map(|right| format!("If {right}"))
             }
         };
-        let right = format!("If {} → {}", condition.as_deref().unwrap_or("…"), title::read(target));
-        let report = problem::branch_in_a_heading(self.head.whole, &right);
-        let known = condition.is_some_and(|condition| condition::parse(&condition).is_ok());
-        Some(if known { report.maybe(self.head.line, right) } else { report })
+        let target = decision::target(target, self.titles);
+        // Without a step that it leads to, it takes a condition to be sure.
+        if target.is_err() && condition.is_none() {
+            return None;
+        }
+        let asks = condition.as_deref().unwrap_or("If …");
+        let right = format!("{asks} → {}", target.as_deref().unwrap_or("Step Title"));
+        let report = problem::branch_in_a_heading(self.head.whole, &right, target.as_ref().err());
+        let certain = condition.is_some() && target.is_ok();
+        Some(if certain { report.maybe(self.head.line, right) } else { report })
     }
+}
+
+/// An agent's name made from words: `warehouse team` is `warehouse-team`.
+fn as_name(words: &str) -> Option<String> {
+    let name = near::plain(words);
+    near::actor(&name).map(str::to_owned)
 }
 
 impl Part<'_> {
