@@ -102,7 +102,7 @@ impl Store {
         let (mut chain, mut number) = (self.chain, self.number);
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
-        let mut insert = transaction.prepare("INSERT INTO batch VALUES (?1, ?2, ?3)").map_err(sql)?;
+        let mut insert = transaction.prepare_cached("INSERT INTO batch VALUES (?1, ?2, ?3)").map_err(sql)?;
         let mut records = records.iter().peekable();
         row.clear();
         while let Some(record) = records.next() {
@@ -118,7 +118,8 @@ impl Store {
         }
         drop(insert);
         // Stores the number of rows on a page of its own, so that missing rows at the end are detected.
-        transaction.execute("UPDATE tail SET number = ?1", [number]).map_err(sql)?;
+        let update = transaction.prepare_cached("UPDATE tail SET number = ?1");
+        update.and_then(|mut update| update.execute([number])).map_err(sql)?;
         transaction.commit().map_err(sql)?;
         match folder.check(FILE, true) {
             Ok(Some(file)) if file == self.file => {}

@@ -2,7 +2,7 @@
 
 use super::{LOGS, LogReader, TABLES};
 use crate::disk::Folder;
-use rusqlite::{Connection, OpenFlags, Statement, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OpenFlags, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -120,19 +120,20 @@ impl LogStore {
 
 /// The statements of a batch.
 struct Statements<'c> {
-    attempt: Statement<'c>,
-    chunk: Statement<'c>,
-    left_out: Statement<'c>,
-    remove: Statement<'c>,
+    attempt: CachedStatement<'c>,
+    chunk: CachedStatement<'c>,
+    left_out: CachedStatement<'c>,
+    remove: CachedStatement<'c>,
 }
 
 impl<'c> Statements<'c> {
     fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Statements {
-            attempt: connection.prepare("INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?,
-            chunk: connection.prepare("INSERT INTO chunk VALUES (?1, ?2, ?3, ?4, 0, ?5)")?,
-            left_out: connection.prepare("INSERT OR REPLACE INTO chunk VALUES (?1, ?2, ?3, 0, ?4, '')")?,
-            remove: connection.prepare("DELETE FROM chunk WHERE id = ?1")?,
+            attempt: connection.prepare_cached("INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?,
+            chunk: connection.prepare_cached("INSERT INTO chunk VALUES (?1, ?2, ?3, ?4, 0, ?5)")?,
+            left_out: connection
+                .prepare_cached("INSERT OR REPLACE INTO chunk VALUES (?1, ?2, ?3, 0, ?4, '')")?,
+            remove: connection.prepare_cached("DELETE FROM chunk WHERE id = ?1")?,
         })
     }
 
