@@ -84,7 +84,7 @@ impl Container {
             let message = format!("cannot prepare the attempt: {error}");
             return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
         }
-        let call = Call { scratch: own.clone(), ..call };
+        let call = Call { scratch: own.clone(), input: None, ..call };
         let run = call.context.run.clone();
         let mark = new_mark(&run);
         let program = Program {

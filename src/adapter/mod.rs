@@ -139,6 +139,8 @@ pub struct Call {
     pub instructions: String,
     /// An empty folder for the files of this attempt only; empty if it has none.
     pub dir: PathBuf,
+    /// A file for the inputs that attempts use one after the other; `None` if the attempt makes its own.
+    pub input: Option<PathBuf>,
     /// A folder for the adapter's own files of this attempt; their names must contain `attempt_id`.
     pub scratch: PathBuf,
     /// Distinguishes this attempt's files from those of others.

@@ -10,9 +10,9 @@ use crate::event::{Answer, Cause, Failure, Outcome};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::Signal;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -65,15 +65,17 @@ impl ProgramAgent {
                 false,
             ));
         }
-        let files = Files::new(&call);
         let inputs = contract::inputs(&call);
-        let prepare = || files.write(&inputs, &call.instructions);
+        let prepare = || Files::new(&call, &inputs);
         // Small files take less time than it takes to move the other tasks of this thread.
         let is_small = inputs.len() + call.instructions.len() <= SMALL;
-        if let Err(error) = if is_small { prepare() } else { aside(prepare) } {
-            let message = format!("cannot prepare the attempt: {error}");
-            return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
-        }
+        let files = match if is_small { prepare() } else { aside(prepare) } {
+            Ok(files) => files,
+            Err(error) => {
+                let message = format!("cannot prepare the attempt: {error}");
+                return Err(contract::failure(Cause::Start, message, Outcome::NotExecuted, true));
+            }
+        };
         let started = match self.start(&call, variables, &files).await {
             Ok(started) => started,
             Err(error) => return Err(self.program.not_started(&error)),
@@ -256,25 +258,32 @@ fn exited(status: io::Result<ExitStatus>, stopped: bool, log: &str) -> Box<Failu
 /// The files that are passed to a call; removed when this is dropped.
 struct Files {
     input: PathBuf,
+    /// The file with the inputs, if it is there for later attempts too.
+    kept: Option<File>,
     output: PathBuf,
     /// `None` if the step has no instructions.
     instructions: Option<PathBuf>,
 }
 
 impl Files {
-    fn new(call: &Call) -> Self {
+    fn new(call: &Call, inputs: &str) -> io::Result<Self> {
         let path = |end: &str| call.scratch.join(format!("{}.{end}", call.attempt_id));
         let instructions = (!call.instructions.is_empty()).then(|| path("md"));
-        Files { input: path("in.json"), output: path("out"), instructions }
-    }
-
-    fn write(&self, inputs: &str, instructions: &str) -> io::Result<()> {
-        if let Some(path) = &self.instructions {
-            std::fs::write(path, instructions)?;
+        let kept = call.input.as_ref().and_then(|path| Some((path.clone(), filled(path, inputs)?)));
+        let (input, kept) = match kept {
+            Some((path, file)) => (path, Some(file)),
+            None => (path("in.json"), None),
+        };
+        let files = Files { input, kept, output: path("out"), instructions };
+        if let Some(path) = &files.instructions {
+            std::fs::write(path, &call.instructions)?;
         }
         // A file that an earlier attempt left under this name is not this attempt's answer.
-        remove(&self.output)?;
-        std::fs::write(&self.input, inputs)
+        remove(&files.output)?;
+        if files.kept.is_none() {
+            std::fs::write(&files.input, inputs)?;
+        }
+        Ok(files)
     }
 
     /// The answer file, if the program has written one.
@@ -308,12 +317,32 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.input);
+        if !self.kept.take().is_some_and(|file| emptied(&self.input, &file)) {
+            let _ = std::fs::remove_file(&self.input);
+        }
         let _ = remove(&self.output);
         if let Some(path) = &self.instructions {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Writes a file that earlier attempts had too, which is emptied between them; `None` if it is not as they got it.
+fn filled(path: &Path, text: &str) -> Option<File> {
+    let mut options = OpenOptions::new();
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    options.write(true).create(true).truncate(false).custom_flags(flags);
+    let mut file = options.open(path).ok()?;
+    let about = file.metadata().ok()?;
+    let own = about.is_file() && about.nlink() == 1 && about.len() == 0;
+    own.then(|| file.write_all(text.as_bytes())).and_then(Result::ok).map(|()| file)
+}
+
+/// Empties a file for the next attempt, unless the program has moved or linked it: then it is the program's.
+fn emptied(path: &Path, file: &File) -> bool {
+    let (Ok(about), Ok(there)) = (file.metadata(), path.symlink_metadata()) else { return false };
+    let same = (about.dev(), about.ino()) == (there.dev(), there.ino());
+    same && about.nlink() == 1 && file.set_len(0).is_ok()
 }
 
 /// Removes a file that rarely exists. Removing takes the lock of a folder that all attempts share, so it looks first.

@@ -199,6 +199,13 @@ impl Folder {
         self.dir.create_dir_with(single(name.as_ref())?, &builder)
     }
 
+    /// Whether a folder in it is as [`add`](Self::add) makes one: empty, and for this user alone.
+    pub fn is_as_made(&self, name: impl AsRef<OsStr>) -> bool {
+        let Ok(folder) = self.folder(name) else { return false };
+        let alone = folder.dir.dir_metadata().is_ok_and(|about| about.mode() & 0o7777 == 0o700);
+        alone && folder.dir.entries().is_ok_and(|mut entries| entries.next().is_none())
+    }
+
     /// A new folder in it under a name that cannot be guessed, with this beginning.
     ///
     /// # Errors

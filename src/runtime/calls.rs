@@ -62,11 +62,13 @@ impl Calls {
         let Some(binding) = all.bindings.steps.get(call.step.index()) else { return };
         let (adapter, redactor, item) = (binding.adapter.clone(), all.bindings.redactor.clone(), call.item);
         let attempt = (call.item, call.step, call.attempt);
-        let spawns = Spawns::of(attempt, self.spawned.clone());
         // Without a journal they are not stored.
-        let conversation = match all.stores {
-            true => Conversation::of(attempt, &binding.outputs, redactor.clone(), self.said.clone()),
-            false => Conversation::default(),
+        let (spawns, conversation) = match all.stores {
+            true => (
+                Spawns::of(attempt, self.spawned.clone()),
+                Conversation::of(attempt, &binding.outputs, redactor.clone(), self.said.clone()),
+            ),
+            false => (Spawns::default(), Conversation::default()),
         };
         let (call, room) = match prepare(all, binding, &call, now) {
             Ok((request, room)) => {

@@ -7,6 +7,7 @@
 //! its folder, without following links, and only a regular file with a single link is accepted.
 
 use super::names::old_folder_name;
+use super::slots::{Slot, Slots};
 use super::workspace::outermost_home;
 use crate::adapter::{Declared, contract};
 use crate::disk::{self, Folder, Kind};
@@ -26,6 +27,8 @@ pub(super) struct Room {
     items: Arc<Folder>,
     /// The name in the scratch folder.
     name: String,
+    /// Its place among the folders that are used again, if its step makes no files.
+    slot: Option<Slot>,
     /// The item's folder, and the attempt's place in it.
     item: String,
     place: String,
@@ -38,18 +41,21 @@ pub(super) struct Room {
 
 impl Room {
     pub fn new(
-        (scratch, items): (&Arc<Folder>, &Arc<Folder>),
+        (scratch, slots, items): (&Arc<Folder>, &Arc<Slots>, &Arc<Folder>),
         (item, place): (String, String),
         attempt_id: &str,
         outputs: Arc<[Declared]>,
         wanted: bool,
     ) -> Room {
-        let wanted = wanted || outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_files));
-        let name = format!("{attempt_id}.files");
+        let makes_files = outputs.iter().any(|output| output.ty.as_ref().is_some_and(Type::holds_files));
+        let slot = (wanted && !makes_files).then(|| slots.take());
+        let name = slot.as_ref().map_or_else(|| format!("{attempt_id}.files"), Slot::name);
+        let wanted = wanted || makes_files;
         Room {
             scratch: scratch.clone(),
             items: items.clone(),
             name,
+            slot,
             item,
             place,
             outputs,
@@ -77,30 +83,40 @@ impl Room {
         if self.wanted { self.scratch.path().join(&self.name) } else { PathBuf::new() }
     }
 
+    /// A file for the inputs that attempts use one after the other; `None` if the attempt makes its own.
+    pub fn input(&self) -> Option<PathBuf> {
+        self.slot.as_ref().map(Slot::input)
+    }
+
     /// Creates the folder.
     ///
     /// # Errors
     /// It cannot be created.
     pub fn open(&self) -> io::Result<()> {
-        if self.wanted { self.scratch.add(&self.name) } else { Ok(()) }
+        match &self.slot {
+            Some(slot) => slot.open(),
+            None if self.wanted => self.scratch.add(&self.name),
+            None => Ok(()),
+        }
     }
 
     /// The answer with the final paths of its files; the files of a failed attempt are removed.
-    pub fn close(&self, mut answer: Answer) -> Answer {
-        if !self.wanted {
-            return answer;
-        }
+    pub fn close(mut self, mut answer: Answer) -> Answer {
+        let slot = self.slot.take();
         // Most programs leave it empty.
-        if answer.is_ok() && !self.makes_files() && self.scratch.remove_empty(&self.name).is_ok() {
-            return answer;
+        let as_made = slot.as_ref().is_some_and(Slot::is_as_made);
+        if self.wanted && !as_made {
+            if let Ok(reply) = &mut answer
+                && let Err(wrong) = self.keep(reply)
+            {
+                answer = Err(contract::bad(wrong));
+            }
+            // This includes files that could not be moved.
+            let _ = self.scratch.remove_all(&self.name);
         }
-        if let Ok(reply) = &mut answer
-            && let Err(wrong) = self.keep(reply)
-        {
-            answer = Err(contract::bad(wrong));
+        if let Some(slot) = slot {
+            slot.leave(as_made);
         }
-        // This includes files that could not be moved.
-        let _ = self.scratch.remove_all(&self.name);
         answer
     }
 

@@ -29,6 +29,7 @@ mod questions;
 mod signals;
 #[cfg(feature = "restate")]
 mod single;
+mod slots;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timers;

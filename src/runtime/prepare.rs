@@ -124,6 +124,7 @@ pub(super) fn prepare(
         outputs: binding.outputs.clone(),
         instructions,
         dir: room.path(),
+        input: room.input(),
         scratch: all.workspace.scratch(),
         attempt_id,
         home: all.workspace.root().to_owned(),

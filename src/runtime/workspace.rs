@@ -3,6 +3,7 @@
 
 use super::files::{Finder, ITEMS, Room};
 use super::names::{folder_name, safe, short, short_attempt};
+use super::slots::Slots;
 use super::{Inbox, InboxKey};
 use crate::adapter::Declared;
 use crate::disk::Folder;
@@ -153,6 +154,7 @@ pub struct Workspace {
     folder: Folder,
     /// Created each time under a new random name, so that nothing can be placed in it in advance.
     scratch: Arc<Folder>,
+    slots: Arc<Slots>,
     items: Arc<Folder>,
     key: InboxKey,
 }
@@ -208,9 +210,10 @@ impl Workspace {
                 folder.remove_all(&name)?;
             }
         }
-        let scratch = folder.make_unique(SCRATCH)?;
+        let scratch = Arc::new(folder.make_unique(SCRATCH)?);
+        let slots = Arc::new(Slots::new(scratch.clone()));
         let items = Arc::new(folder.make(ITEMS)?);
-        Ok(Workspace { items, scratch: Arc::new(scratch), folder, key: InboxKey::default() })
+        Ok(Workspace { items, scratch, slots, folder, key: InboxKey::default() })
     }
 
     pub fn root(&self) -> &Path {
@@ -242,7 +245,7 @@ impl Workspace {
         wanted: bool,
     ) -> Room {
         let place = (folder_name(item, key), place.to_owned());
-        Room::new((&self.scratch, &self.items), place, attempt_id, outputs, wanted)
+        Room::new((&self.scratch, &self.slots, &self.items), place, attempt_id, outputs, wanted)
     }
 
     /// Finds the files that attempts have made.

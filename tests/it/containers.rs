@@ -138,7 +138,7 @@ fn a_container_of_the_stand_in_for_docker_has_the_contract_of_a_program() {
         "--network=none".to_owned(),
         format!("--user={user}:{group}"),
         mounted(&format!("{scratch}/0-1-1.box")),
-        mounted(&format!("{scratch}/0-1-1.files")),
+        mounted(&format!("{scratch}/slot-1.files")),
         format!("{},readonly", mounted("items/000000-1/PrintLabel.1/label.txt")),
         "shop:1.2".to_owned(),
         "sh".to_owned(),

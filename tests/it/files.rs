@@ -57,6 +57,41 @@ fn files_are_copied_out_of_a_run_and_overwrite_nothing() {
     assert_eq!(std::fs::read_dir(place.path("away")).unwrap().count(), 0);
 }
 
+/// Folders and files with inputs serve several attempts. What a program does to them stays its own.
+#[test]
+fn no_attempt_finds_what_another_one_has_left() {
+    let place = Place::new(
+        "# T\n## Play\nname::String -> heard::String\n```sh run\n\
+         cmp -s \"$ORDERFLOW_INPUT\" - || exit 9\n\
+         test -z \"$(ls -A \"$ORDERFLOW_DIR\")\" && test \"$(stat -c %a \"$ORDERFLOW_DIR\")\" = 700 || exit 8\n\
+         case $IN_NAME in\n\
+         moves) mv \"$ORDERFLOW_INPUT\" moved.json;;\n\
+         links) ln \"$ORDERFLOW_INPUT\" linked.json;;\n\
+         leads) rm \"$ORDERFLOW_INPUT\"; ln -s \"$PWD/own.json\" \"$ORDERFLOW_INPUT\";;\n\
+         blocks) rm \"$ORDERFLOW_INPUT\"; mkdir \"$ORDERFLOW_INPUT\";;\n\
+         opens) chmod 755 \"$ORDERFLOW_DIR\";;\n\
+         notes) echo hint > \"$ORDERFLOW_DIR/note\";;\n\
+         removes) rmdir \"$ORDERFLOW_DIR\";;\n\
+         fails) echo left > \"$ORDERFLOW_DIR/left\"; exit 1;;\n\
+         esac\nprintf %s \"$IN_NAME\"\n```\n",
+    );
+    place.write("own.json", "mine");
+    let odd = ["moves", "links", "leads", "blocks", "opens", "notes", "removes", "fails"];
+    let names = odd.into_iter().flat_map(|name| [name, "plays on"]);
+    let items: Vec<String> = names.map(|name| format!("{{\"name\":\"{name}\"}}\n")).collect();
+    place.write("items.jsonl", &items.concat());
+    let ran = place.run("--items items.jsonl --jobs 1");
+    assert_eq!(ran.exit, Some(1), "{}", ran.err);
+    // Those that come next have what they should.
+    assert!(ran.err.contains("16 items: 14 succeeded, 2 failed"), "{}", ran.err);
+    assert!(ran.err.contains("13: Play: the folder ORDERFLOW_DIR is lost"), "{}", ran.err);
+    assert!(place.read("moved.json").contains("moves"));
+    assert!(place.read("linked.json").contains("links"));
+    assert_eq!(place.read("own.json"), "mine");
+    let run = std::fs::read_dir(place.path(".orderflow/runs")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::read_to_string(run.join("items/000010-11/Play.1/note")).unwrap(), "hint\n");
+}
+
 /// Nothing of an attempt that fails is there for another one, or is an answer.
 #[test]
 fn nothing_of_a_failed_attempt_is_left() {

@@ -60,6 +60,7 @@ fn call(folder: &Path) -> Call {
         outputs: Arc::new([]),
         dir: folder.to_owned(),
         scratch: folder.to_owned(),
+        input: None,
         attempt_id: "check".to_owned(),
         home: Default::default(),
         place: Default::default(),

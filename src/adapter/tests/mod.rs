@@ -71,6 +71,7 @@ pub(super) fn call(folder: &Path, outputs: &str, inputs: Value) -> Call {
         instructions: "Be brief.\nAnd polite.".into(),
         dir: folder.join("item"),
         scratch: folder.to_owned(),
+        input: None,
         attempt_id: "7-0-3".to_owned(),
         home: Default::default(),
         place: Default::default(),
