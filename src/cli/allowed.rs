@@ -16,6 +16,9 @@ const FILES: usize = 12;
 /// The files that a run has open at once while one program runs.
 const FILES_OF_A_RUN: usize = 26;
 
+/// The most open files from which a run has two runtimes.
+const FILES_OF_TWO: u64 = 64;
+
 /// The address space of the smallest run, in MiB.
 const SPACE_OF_A_RUN: u64 = 16;
 
@@ -56,6 +59,11 @@ pub fn run_threads() -> (usize, usize) {
     let most = space().map_or(usize::MAX, |bytes| usize::try_from(bytes / 8 / STACK).unwrap_or(usize::MAX));
     let workers = cpus.min(most / 2).max(1);
     (workers, most.saturating_sub(workers).clamp(2, 512))
+}
+
+/// Whether a run may have a second runtime, which keeps some files open.
+pub fn second_runtime() -> bool {
+    getrlimit(Resource::Nofile).current.is_none_or(|files| files >= FILES_OF_TWO)
 }
 
 /// How many connections a server may have, at most `most`: a part of the files that the process may open.

@@ -8,6 +8,7 @@ use super::Launch;
 use super::bind::{Doer, Doers};
 use super::inputs::Work;
 use super::secrets::Secrets;
+use super::threads::Threads;
 use crate::engine::{Policy, RetryRequest};
 use crate::event::Event;
 use crate::graph::Graph;
@@ -16,7 +17,6 @@ use crate::journal::Header;
 use crate::runtime::{Caught, Observer};
 use crate::value::Type;
 use std::sync::Arc;
-use tokio::runtime::Runtime;
 
 /// Doers for a run whose steps are done by workers: none of them is called here.
 ///
@@ -197,7 +197,7 @@ mod restate {
     /// # Errors
     /// It cannot be begun.
     pub fn follow(
-        tokio: Runtime,
+        threads: Threads,
         runner: Runner,
         work: &Work,
         observers: Vec<&mut dyn Observer>,
@@ -207,7 +207,7 @@ mod restate {
         let Before { header, policy, retry, past, graph, routes } = before;
         let home = runner.home().to_owned();
         let client = Arc::new(client(ingress, &header.run)?);
-        let driven = tokio.block_on(async {
+        let driven = threads.pool().block_on(async {
             let current = client.current().await.map_err(not_begun)?;
             let (generation, known) = match current {
                 Some((generation, before)) if retry.is_empty() => {
@@ -248,7 +248,7 @@ mod restate {
             let outcome = runner.follow(observers, requests, (news, pass_on), waits).await;
             anyhow::Ok((outcome, caught))
         });
-        std::mem::forget(tokio);
+        threads.leave();
         driven
     }
 
@@ -338,7 +338,7 @@ mod without {
     }
 
     pub fn follow(
-        _: Runtime,
+        _: Threads,
         _: Runner,
         _: &Work,
         _: Vec<&mut dyn Observer>,

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::record::Trace;
 use super::results::Results;
 use super::telemetry::Telemetry;
+use super::threads::{Threads, is_sequence};
 use super::write::{self, NewRows};
 use super::{Launch, bind, described, elsewhere, limits, not_alone, notices, paths};
 use crate::diag::render::visible;
@@ -164,13 +165,8 @@ pub fn run(
         terminal.talk(notice);
     }
     let mut progress = Progress::new(graph.clone(), work.total(), launch.show, terminal);
-    let (workers, blocking) = allowed::run_threads();
-    let tokio = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .max_blocking_threads(blocking)
-        .enable_all()
-        .build();
-    let tokio = tokio.context("cannot start the runtime")?;
+    let one_by_one = !away && (sent.limits.jobs == 1 || work.total() == 1 && is_sequence(&graph));
+    let threads = Threads::start(one_by_one)?;
     // Without this record, the run must be adopted before it can be resumed.
     let own = |trusted| trust::runs::Writing::begin(&home, &document.with_run_by(&graph), trusted).map(Some);
     let gone_on = if taken.is_some() { own(launch.trust) } else { Ok(None) };
@@ -182,7 +178,7 @@ pub fn run(
             }
             let mut past = progress.past();
             let observers: &mut [&mut dyn Observer] = &mut [&mut record, &mut past, &mut results];
-            let (runner, orphans) = tokio.block_on(Runner::resume(taken, prepared, observers))?;
+            let (runner, orphans) = threads.run().block_on(Runner::resume(taken, prepared, observers))?;
             progress.orphans(&orphans);
             if !away {
                 progress.resumed(&runner.run);
@@ -242,9 +238,9 @@ pub fn run(
     let (outcome, caught) = match followed {
         Some(before) => {
             let to = (launch.options.ingress.as_slice(), launch.wait);
-            elsewhere::follow(tokio, runner, &work, observers, before, to)?
+            elsewhere::follow(threads, runner, &work, observers, before, to)?
         }
-        None => drive(tokio, runner, &work, observers, attending)?,
+        None => drive(threads, runner, &work, observers, attending)?,
     };
     if let Some(telemetry) = telemetry {
         telemetry.finish(&launch.show, terminal);
@@ -369,7 +365,7 @@ fn unusable(home: &Path, error: &std::io::Error) -> Stop {
 
 /// Runs all pending work, and reacts to the signals of this process.
 fn drive(
-    tokio: tokio::runtime::Runtime,
+    threads: Threads,
     runner: Runner,
     work: &Work,
     observers: Vec<&mut dyn Observer>,
@@ -377,34 +373,24 @@ fn drive(
 ) -> anyhow::Result<(DriveOutcome, Caught)> {
     let home = runner.home().to_owned();
     let mut items = work.stream(runner.run.tally().admitted)?;
-    let driven = tokio.block_on(async {
-        let inbox = trust::inbox(&home);
-        let cancelled = move || is_cancelled(&home);
-        let listened = runtime::listen(leave, cancelled, inbox);
-        let (requests, sender, caught) = listened.context("cannot listen for signals")?;
-        let answers = desk.asks();
-        let document = desk.document.clone();
-        let (Reached { asks, questions, inner }, attendance) = desk.open(sender, decided);
-        let (outbox, sources, tasks) = channels.open(&document);
-        let people = People {
-            asks,
-            questions,
-            inner_gates: inner,
-            answers,
-            waits,
-            sources,
-            outbox,
-            ..People::default()
-        };
-        let outcome = runner.drive(&mut *items, observers, requests, people).await;
-        drop(tasks);
-        attendance.close(&mut Terminal::new()).await;
-        anyhow::Ok((outcome, caught))
-    });
-    // Every attempt has been reported. The threads remain until the process ends: signals must be handled while the
-    // trace is written and while output blocks.
-    std::mem::forget(tokio);
-    driven
+    let entered = threads.pool().enter();
+    let inbox = trust::inbox(&home);
+    let cancelled = move || is_cancelled(&home);
+    let listened = runtime::listen(leave, cancelled, inbox);
+    let (requests, sender, caught) = listened.context("cannot listen for signals")?;
+    let answers = desk.asks();
+    let document = desk.document.clone();
+    let (Reached { asks, questions, inner }, attendance) = desk.open(sender, decided);
+    let (outbox, sources, tasks) = channels.open(&document);
+    drop(entered);
+    let people =
+        People { asks, questions, inner_gates: inner, answers, waits, sources, outbox, ..People::default() };
+    let outcome = threads.run().block_on(runner.drive(&mut *items, observers, requests, people));
+    drop(tasks);
+    threads.pool().block_on(attendance.close(&mut Terminal::new()));
+    // Every attempt has been reported.
+    threads.leave();
+    Ok((outcome, caught))
 }
 
 fn policy(

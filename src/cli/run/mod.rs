@@ -29,6 +29,7 @@ mod results;
 mod secrets;
 mod spoken;
 mod telemetry;
+mod threads;
 mod waits;
 mod within;
 mod write;
