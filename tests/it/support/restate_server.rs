@@ -150,14 +150,22 @@ impl Restate {
 
     /// Kills the only run under way, as an operator of the server does.
     pub fn kill_run(&self) {
-        let answer = self.query(
-            "{\"query\": \"SELECT id FROM sys_invocation WHERE target_service_name = 'orderflow.run' \
-             AND target_handler_name = 'run' AND status <> 'completed'\"}",
-        );
-        let id =
-            answer.split('"').find(|word| word.starts_with("inv_")).unwrap_or_else(|| panic!("{answer}"));
-        let answer = self.ask(self.ports[1], "PATCH", &format!("/invocations/{id}/kill"), "");
-        assert!(answer.starts_with('2'), "{answer}");
+        let begin = Instant::now();
+        loop {
+            let found = self.query(
+                "{\"query\": \"SELECT id FROM sys_invocation WHERE target_service_name = 'orderflow.run' \
+                 AND target_handler_name = 'run' AND status <> 'completed'\"}",
+            );
+            let id = found.split('"').find(|word| word.starts_with("inv_"));
+            let kill = |id| self.ask(self.ports[1], "PATCH", &format!("/invocations/{id}/kill"), "");
+            // What a query finds may be older than what the server does.
+            let killed = id.map(kill).unwrap_or_default();
+            if killed.starts_with('2') {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{found}\n{killed}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Starts a worker that no server knows yet.
