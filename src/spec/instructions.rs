@@ -43,7 +43,8 @@ pub(super) fn read(
             }
             Kind::Container(container) if !part.is_spoken(block.span) => {
                 for span in lines(text, block.span).filter(|span| !part.decides(*span)) {
-                    let quote = if container.holder == Holder::Quote { unquoted(text, span) } else { span };
+                    let quote =
+                        if container.holder == Holder::Quote { unquoted(text, written, span) } else { span };
                     line(&mut reader, quote, container.in_fence(span));
                 }
             }
@@ -69,10 +70,13 @@ pub(super) fn of_lines(written: &str, all: &[Span], problems: &mut Vec<Diagnosti
 }
 
 /// A line of a quote without the mark of the outermost one.
-fn unquoted(text: &str, line: Span) -> Span {
+fn unquoted(text: &str, written: &str, line: Span) -> Span {
     let said = &text[line.start..line.end];
     let Some(rest) = said.trim_start().strip_prefix('>') else { return line };
-    Span::new(line.end - rest.strip_prefix(' ').unwrap_or(rest).len(), line.end)
+    let start = line.end - rest.strip_prefix(' ').unwrap_or(rest).len();
+    // A space of another keyboard is longer than the one that it is read as.
+    let start = (start..line.end).find(|at| written.is_char_boundary(*at));
+    Span::new(start.unwrap_or(line.end), line.end)
 }
 
 struct Reader<'a, 'p> {

@@ -123,6 +123,16 @@ fn changed_documents_are_read_in_no_time_and_told_about_in_place() {
     }
 }
 
+/// A space may have one, two or three bytes: what is found with one is shown as it was written.
+#[test]
+fn documents_with_the_spaces_of_other_keyboards_are_read() {
+    for document in documents() {
+        for space in ["\u{a0}", "\u{2009}", "\u{3000}", " \u{a0}", "\u{a0} "] {
+            check(document.replace(' ', space));
+        }
+    }
+}
+
 /// What grows faster than the document would take minutes here; what does not, about a second.
 #[test]
 fn large_documents_of_one_kind_are_read_in_time() {
