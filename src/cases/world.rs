@@ -74,6 +74,8 @@ struct CaseWorld<'a> {
     called: BTreeMap<StepId, usize>,
     reached: BTreeMap<GateId, usize>,
     decisions: BTreeMap<(ItemId, GateId), Decision>,
+    /// The time of the latest decision of each; the next one is later, or it would be the same one again.
+    decided: BTreeMap<(ItemId, GateId), Millis>,
     published: Vec<Arc<Arrival>>,
     /// Published events, for which the channel answers.
     sent: Vec<(Arc<str>, String)>,
@@ -142,6 +144,7 @@ impl<'a> CaseWorld<'a> {
             called: BTreeMap::new(),
             reached: BTreeMap::new(),
             decisions: BTreeMap::new(),
+            decided: BTreeMap::new(),
             published: Vec::new(),
             sent: Vec::new(),
         };
@@ -203,7 +206,9 @@ impl<'a> CaseWorld<'a> {
         let CaseDecision { approved, by, note, after } = given.clone();
         let asked = self.graph.gate(ask.gate).and_then(|gate| gate.by.clone());
         let by = by.or(asked).unwrap_or_else(|| "test".to_owned());
-        let at = self.now.saturating_add(after);
+        let next = self.decided.get(&(ask.item, ask.gate)).map_or(0, |last| last.saturating_add(1));
+        let at = self.now.saturating_add(after).max(next);
+        self.decided.insert((ask.item, ask.gate), at);
         self.decisions.insert((ask.item, ask.gate), Decision { approved, by, note, at });
         self.comes(at, Coming::Decision { gate: ask.gate, item: ask.item });
     }

@@ -70,7 +70,6 @@ mod tests {
         for (text, expected) in [
             ("## A @x\n\n## B @x\n\n## C @x\n", true),
             ("## A @x\na -> b\n\n## B @x\nb -> c\n", true),
-            ("## A @x\na -> b\n\n## B @x\na -> c\n", false),
             ("## A @x\na -> b\n\n## B @x\nb -> c\n\n## C @x\nb -> d\n", false),
             ("## All (parallel)\n\n### A @x\n\n### B @x\n", false),
             ("## A @x\n[each:: one in all]\none -> b\n", false),
