@@ -451,6 +451,14 @@ fn the_documents_of_the_examples_give_the_same_events() {
             all
         };
         let (expected, found) = (all(&here), all(&there));
+        server.end_worker(worker);
+        // A loop that looks until a service is up has as many rounds as that takes.
+        let rounds = |all: &BTreeMap<String, Vec<String>>| {
+            all.values().flatten().filter(|event| event.contains("round_began")).count()
+        };
+        if name == "deploy" && rounds(&expected) != rounds(&found) {
+            continue;
+        }
         // Whether an attempt has ended before one beside it fails and stops it is chance.
         let is_chance =
             |events: &[String]| events.iter().any(|event| event.contains(r#"{"stopped":"critical"}"#));
@@ -460,7 +468,6 @@ fn the_documents_of_the_examples_give_the_same_events() {
                 assert_eq!(found, expected, "{name}: {place}");
             }
         }
-        server.end_worker(worker);
     }
 }
 
